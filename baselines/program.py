@@ -1,0 +1,215 @@
+"""The whole world as one mixed-integer linear program: what the devices export, and what ties them together.
+
+The objective is the system cost of the day from a slot on. Devices bring their own variables, rows and costs; here they meet
+in the houses, whose energy makes the net consumption, its imbalance against the nomination, and the load of the grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from baselines.tangents import Tangents, inflexible_kw
+from totalflex_env.devices import appliance, storage, thermal
+from totalflex_env.linear_types import EnergyMap, LinearBlock, SparseMatrix, flat, join, matrix, places
+from totalflex_env.types import DeviceState, Params, Scenario
+
+CROWDED = 0.9
+"""Loading by solar power alone from which burning energy could pay."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be planned: the rest of one episode, a batch of one row."""
+
+    params: Params
+    scenario: Scenario  # as far as it is known
+    state: DeviceState  # at the start of `slot`
+    slot: int
+    heat_bounds: tuple[Tensor, Tensor]  # [1, T + 1, H] floor and ceiling that the engine keeps
+    tangents: Tangents
+    limit: Tensor  # [T, L] loading up to which nothing is paid
+    nomination_kwh: Tensor | None  # [T], None: the plan is its own nomination
+
+
+@dataclass(frozen=True)
+class Program:
+    """A task in numbers, and where the energies of the devices are found in a solution."""
+
+    block: LinearBlock  # its device indices are those of the fleet
+    fixed_kwh: Tensor  # [T] net consumption without devices
+
+
+@dataclass(frozen=True)
+class _System:
+    """Where the variables that tie devices together lie: T slots, P houses, L elements, U nodes."""
+
+    nomination: Tensor  # [T]
+    beyond: Tensor  # [T] kWh above the nomination
+    short: Tensor  # [T] kWh below it
+    house: Tensor  # [T, P] kWh of the devices of a house
+    overload: Tensor  # [T, L] loading above the limit
+    above: Tensor  # [T, U] p.u. above the voltage band
+    below: Tensor  # [T, U] p.u. below it
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A family of constraints: lower <= matrix @ x <= upper over all variables x."""
+
+    matrix: SparseMatrix
+    lower: Tensor
+    upper: Tensor
+
+
+def assemble(task: Task) -> Program:
+    """Return the program of a task; its shape depends on the parameters, T and the nodes of the tangents alone."""
+    devices = _devices(task)
+    slots, houses = task.scenario.base_kwh.shape[1:]
+    grid = (slots, task.limit.shape[1]), (slots, len(task.tangents.node)), (slots, len(task.tangents.node))
+    local = places((slots,), (slots,), (slots,), (slots, houses), *grid)
+    system = _System(*[place + len(devices.cost) for place in local])
+    cost, lower, upper = _variables(task)
+    families = [
+        _Rows(devices.rows, devices.row_lower, devices.row_upper),
+        _connection(task, system, devices.energy),
+        _balance(task, system),
+        _loading(task, system),
+        _above_band(task, system),
+        _below_band(task, system),
+    ]
+    first = [sum(len(family.lower) for family in families[:i]) for i in range(len(families))]
+    block = LinearBlock(
+        cost=flat(devices.cost, cost),
+        lower=flat(devices.lower, lower),
+        upper=flat(devices.upper, upper),
+        integer=torch.cat([devices.integer, torch.zeros(len(cost), dtype=torch.bool)]),
+        rows=matrix(*[(f.matrix.row + at, f.matrix.column, f.matrix.value) for f, at in zip(families, first)]),
+        row_lower=flat(*[family.lower for family in families]),
+        row_upper=flat(*[family.upper for family in families]),
+        energy=devices.energy,
+    )
+    return Program(block, _fixed_kwh(task))
+
+
+def energies(program: Program, value: Tensor, devices: int) -> Tensor:
+    """Return the energy [T, N] kWh of all devices in a solution [V]."""
+    where = program.block.energy
+    energy = value.new_zeros(len(program.fixed_kwh), devices)
+    return energy.index_put((where.slot, where.device), where.value * value[where.column], accumulate=True)
+
+
+def _devices(task: Task) -> LinearBlock:
+    """The devices of all kinds side by side, their indices those of the fleet."""
+    params, scenario, state, slot = task.params, task.scenario, task.state, task.slot
+    arrived = scenario.arrival <= slot
+    stored = torch.where(arrived | ~params.storage.session, state.stored_kwh, scenario.stored_kwh)
+    kinds = [
+        storage.linear(params.storage, stored, scenario, slot, _wasteful(task)),
+        thermal.linear(params.thermal, state.temperature, scenario, task.heat_bounds, slot, params.slot_hours),
+        appliance.linear(params.appliance, state.start, scenario, slot),
+    ]
+    first = [0, len(params.storage.house), len(params.storage.house) + len(params.thermal.house)]
+    return join([replace(k, energy=replace(k.energy, device=k.energy.device + f)) for k, f in zip(kinds, first)])
+
+
+def _wasteful(task: Task) -> Tensor:
+    """Return the slots [T] bool in which burning energy could pay: a price below zero, or solar power that may overload."""
+    tangents, scenario = task.tangents, task.scenario
+    slope = tangents.loading_slope[:, :, 0]
+    near = _at_inflexible(task, tangents.loading[..., 0], slope) > CROWDED
+    exporting = slope.sum(dim=-1) < 0.0
+    return (scenario.down[0] < 0.0) | (near & exporting).any(dim=1)
+
+
+def _fixed_kwh(task: Task) -> Tensor:
+    """Return the net consumption [T] kWh without devices: houses less wind."""
+    return inflexible_kw(task.params, task.scenario)[0].sum(dim=1) * task.params.slot_hours - task.scenario.wind_kwh[0]
+
+
+def _variables(task: Task) -> tuple[Tensor, Tensor, Tensor]:
+    """Return costs and bounds of the system's variables; those of slots that have passed are zero."""
+    params, scenario, market = task.params, task.scenario, task.params.config.market
+    slots, houses = scenario.base_kwh.shape[1:]
+    ahead = (torch.arange(slots) >= task.slot).double()
+    free = torch.where(ahead > 0.0, torch.inf, 0.0)
+    own = task.nomination_kwh is None
+    fixed = free if task.nomination_kwh is None else task.nomination_kwh * ahead
+    error = torch.zeros(slots) if own else free
+    hours = params.slot_hours
+    overload = (market.overload_price * hours * params.grid.rating_kva[params.limited]).expand(slots, -1)
+    voltage = torch.full((slots, len(task.tangents.node)), market.voltage_price * hours)
+    slack = [free[:, None].expand(part.shape) for part in (overload, voltage, voltage)]
+    house = free[:, None].expand(slots, houses)
+    cost = flat(scenario.spot[0], scenario.up[0], -scenario.down[0], torch.zeros(slots, houses), overload, voltage, voltage)
+    lower = flat(-free if own else fixed, *[torch.zeros(slots)] * 2, -house, *[torch.zeros_like(part) for part in slack])
+    return cost, lower, flat(fixed, error, error, house, *slack)
+
+
+def _open(task: Task, bound: Tensor, sign: float) -> Tensor:
+    """Return a row bound [T, ...] with infinity of the given sign in slots that have passed."""
+    passed = (torch.arange(len(bound)) < task.slot).reshape(-1, *[1] * (bound.dim() - 1))
+    return torch.where(passed, sign * torch.inf, bound.double())
+
+
+def _connection(task: Task, system: _System, energy: EnergyMap) -> _Rows:
+    """The energy of a house is that of its devices."""
+    (row,) = places(tuple(system.house.shape))
+    device_row = row[energy.slot, task.params.house[energy.device]]
+    nothing = torch.zeros(row.shape)
+    entries = matrix((row, system.house, 1.0), (device_row, energy.column, -energy.value))
+    return _Rows(entries, _open(task, nothing, -1.0), _open(task, nothing, 1.0))
+
+
+def _balance(task: Task, system: _System) -> _Rows:
+    """Net consumption is the nomination plus the imbalance."""
+    (row,) = places((len(system.nomination),))
+    entries = matrix(
+        (row[:, None], system.house, 1.0), (row, system.nomination, -1.0), (row, system.beyond, -1.0), (row, system.short, 1.0)
+    )
+    fixed = _fixed_kwh(task)
+    return _Rows(entries, _open(task, -fixed, -1.0), _open(task, -fixed, 1.0))
+
+
+def _loading(task: Task, system: _System) -> _Rows:
+    """A loading above its limit is an overload, on either side."""
+    tangents = task.tangents
+    (row,) = places(tuple(tangents.loading.shape))
+    fixed = _at_inflexible(task, tangents.loading, tangents.loading_slope)
+    entries = matrix(
+        (row[..., None], system.house[:, None, None], tangents.loading_slope / task.params.slot_hours),
+        (row, system.overload[..., None], -1.0),
+    )
+    upper = _open(task, task.limit[..., None] - fixed, 1.0)
+    return _Rows(entries, torch.full_like(upper, -torch.inf), upper)
+
+
+def _above_band(task: Task, system: _System) -> _Rows:
+    """A voltage above the band, which export brings about."""
+    tangents, (row,) = task.tangents, places(tuple(system.above.shape))
+    slope = tangents.voltage_slope[:, :, 0]
+    room = task.params.grid.voltage_upper[tangents.node] - _at_inflexible(task, tangents.voltage[..., 0], slope)
+    entries = matrix(
+        (row[..., None], system.house[:, None], slope / task.params.slot_hours), (row, system.above, -1.0)
+    )
+    upper = _open(task, room, 1.0)
+    return _Rows(entries, torch.full_like(upper, -torch.inf), upper)
+
+
+def _below_band(task: Task, system: _System) -> _Rows:
+    """A voltage below the band, which import brings about."""
+    tangents, (row,) = task.tangents, places(tuple(system.below.shape))
+    slope = tangents.voltage_slope[:, :, 1]
+    room = task.params.grid.voltage_lower[tangents.node] - _at_inflexible(task, tangents.voltage[..., 1], slope)
+    entries = matrix((row[..., None], system.house[:, None], slope / task.params.slot_hours), (row, system.below, 1.0))
+    lower = _open(task, room, -1.0)
+    return _Rows(entries, lower, torch.full_like(lower, torch.inf))
+
+
+def _at_inflexible(task: Task, value: Tensor, slope: Tensor) -> Tensor:
+    """Return tangents [T, ...] with slopes [T, ..., P] at the power of the houses without their devices."""
+    power = inflexible_kw(task.params, task.scenario)[0]
+    power = power.reshape(len(power), *[1] * (slope.dim() - 2), -1)
+    return value + (slope * power).sum(dim=-1)

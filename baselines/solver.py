@@ -1,0 +1,112 @@
+"""A linear program in a solver that keeps it: built once with linopy, then only the numbers in the HiGHS model change."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import highspy
+import linopy
+import numpy as np
+import xarray
+from numpy.typing import NDArray
+
+from totalflex_env.errors import PhysicsError
+from totalflex_env.linear_types import LinearBlock
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """When the solver may stop."""
+
+    gap: float = 1e-3  # share of the objective
+    gap_eur: float = 1e-3  # the same in EUR, since costs cross zero
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The best plan found and what is proven about it."""
+
+    value: Array  # [V]
+    objective: float  # EUR
+    bound: float  # EUR, no plan costs less
+    gap_eur: float  # objective less bound
+    seconds: float
+    complete: bool  # False when time ran out before the gap was reached
+
+
+class Solver:
+    """One HiGHS model for all programs of one shape."""
+
+    def __init__(self, block: LinearBlock) -> None:
+        self._model = _highs(block)
+        self._block = block
+        self._load(block, everything=True)
+
+    def update(self, block: LinearBlock) -> None:
+        """Take the numbers of another program of the same shape."""
+        self._load(block, everything=False)
+        self._block = block
+
+    def solve(self, effort: Effort) -> Solution:
+        """Return the best plan that the effort allows."""
+        model = self._model
+        begun = time.perf_counter()
+        model.setOptionValue("mip_rel_gap", effort.gap)
+        model.setOptionValue("mip_abs_gap", effort.gap_eur)
+        model.setOptionValue("time_limit", model.getRunTime() + effort.seconds)
+        model.run()
+        info, status = model.getInfo(), model.getModelStatus()
+        if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+            raise PhysicsError(f"the solver found no plan: {model.modelStatusToString(status)}")
+        whole = bool(self._block.integer.any())
+        bound = info.mip_dual_bound if whole else info.objective_function_value
+        return Solution(
+            value=np.asarray(model.getSolution().col_value),
+            objective=info.objective_function_value,
+            bound=bound,
+            gap_eur=info.objective_function_value - bound,
+            seconds=time.perf_counter() - begun,
+            complete=status == highspy.HighsModelStatus.kOptimal,
+        )
+
+    def _load(self, block: LinearBlock, everything: bool) -> None:
+        """Write the numbers of `block` that differ from those in the model, bounds and costs always."""
+        model, columns, rows = self._model, len(block.cost), len(block.row_lower)
+        every_column, every_row = np.arange(columns, dtype=np.int32), np.arange(rows, dtype=np.int32)
+        model.changeColsBounds(columns, every_column, block.lower.numpy(), block.upper.numpy())
+        model.changeColsCost(columns, every_column, block.cost.numpy())
+        model.changeColsIntegrality(columns, every_column, block.integer.numpy().astype(np.uint8))
+        model.changeRowsBounds(rows, every_row, block.row_lower.numpy(), block.row_upper.numpy())
+        old, new = self._block.rows, block.rows
+        for i in np.flatnonzero((old.value != new.value).numpy()).tolist():
+            model.changeCoeff(int(new.row[i]), int(new.column[i]), float(new.value[i]))
+
+
+def _highs(block: LinearBlock) -> highspy.Highs:
+    """Build the model with linopy and hand over the HiGHS object behind it; its columns and rows are those of the block."""
+    model = linopy.Model()
+    variables = model.add_variables(coords=[("variable", np.arange(len(block.cost)))], name="x")
+    coefficient, column = _padded(block)
+    terms = xarray.Dataset({"coeffs": (("row", "_term"), coefficient), "vars": (("row", "_term"), column)})
+    model.add_constraints(linopy.LinearExpression(terms, model) >= 0.0, name="rows")
+    model.add_objective((variables * xarray.DataArray(block.cost.numpy(), dims="variable")).sum())
+    highs = linopy.io.to_highspy(model, set_names=False)
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    return highs
+
+
+def _padded(block: LinearBlock) -> tuple[Array, NDArray[np.int64]]:
+    """Return coefficients and columns of all rows [R, terms], filled up with column -1, which means no term."""
+    row, column, value = (part.numpy() for part in (block.rows.row, block.rows.column, block.rows.value))
+    order = np.argsort(row, kind="stable")
+    terms = np.bincount(row, minlength=len(block.row_lower))
+    place = np.arange(len(row)) - np.repeat(np.cumsum(terms) - terms, terms)
+    coefficients = np.full((len(terms), int(terms.max(initial=1))), np.nan)
+    columns = np.full(coefficients.shape, -1, dtype=np.int64)
+    coefficients[row[order], place], columns[row[order], place] = value[order], column[order]
+    return coefficients, columns

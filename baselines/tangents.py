@@ -1,0 +1,118 @@
+"""The grid as tangents to its AC power flow, in the power of the houses.
+
+Loadings are nearly convex in the powers, so a tangent hardly ever lies above them. What is close to a limit has to be exact,
+hence the points of contact: on the way from all devices at their least to all at full power, where an element just reaches
+its rating, once coming from export (side 0) and once from import (side 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from totalflex_env.grid import linear, power_flow
+from totalflex_env.types import Params, Scenario
+
+RAY_POINTS = 9
+"""Points looked at on the way from least to full power."""
+
+WATCHED_LOADING = 1.25
+"""Nodes are left out whose voltage stays inside the band wherever no limited element is loaded beyond this."""
+
+
+@dataclass(frozen=True)
+class Tangents:
+    """Loading of the L limited elements and voltage of U nodes on C = 2 sides, as value at no power plus slope times kW."""
+
+    loading: Tensor  # [T, L, C]
+    loading_slope: Tensor  # [T, L, C, P] per kW of each house
+    node: Tensor  # [U] int64
+    voltage: Tensor  # [T, U, C] p.u.
+    voltage_slope: Tensor  # [T, U, C, P] p.u. per kW
+
+
+def inflexible_kw(params: Params, scenario: Scenario) -> Tensor:
+    """Return the power [B, T, P] kW of the houses without their devices."""
+    return (scenario.base_kwh - scenario.pv_kwh) / params.slot_hours
+
+
+def watched_nodes(params: Params, scenario: Scenario) -> Tensor:
+    """Return the nodes [U] whose voltage could leave its band in some row of `scenario` [B, ...]."""
+    loading, voltage = _along_ray(params, scenario)
+    credible = _largest(params, loading) <= WATCHED_LOADING
+    outside = (voltage < params.grid.voltage_lower) | (voltage > params.grid.voltage_upper)
+    return torch.nonzero((outside & credible).flatten(0, 2).any(dim=0)).flatten()
+
+
+def tangents(params: Params, scenario: Scenario, node: Tensor) -> Tangents:
+    """Return the tangents to all limited elements and to the voltages of `node` [U]; `scenario` has one row.
+
+    Voltages are taken where the first limited element reaches its rating.
+    """
+    loading, _ = _along_ray(params, scenario)
+    along = torch.cat([loading[..., params.limited], _largest(params, loading)], dim=-1)[:, 0]  # [R, T, L + 1]
+    contact = torch.stack([1.0 - _reach(along.flip(0)), _reach(along)], dim=-1)  # [T, L + 1, C]
+    least, most = (power[0, :, None, None] for power in _ends(params, scenario))
+    power = least + contact[..., None] * (most - least)
+    reactive = (scenario.base_kvarh[0, :, None, None] / params.slot_hours).expand_as(power)
+    found = linear.linearise(params.grid, *(_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive)))
+    size, limited = contact.shape, torch.arange(len(params.limited))
+    values, slopes = found.loading0.unflatten(0, size), found.d_loading_d_kw[..., params.node].unflatten(0, size)
+    loading_slope = slopes[:, limited, :, params.limited].movedim(0, 1)
+    voltage_slope = found.d_voltage_d_kw[..., params.node].unflatten(0, size)[:, -1][:, :, node].transpose(1, 2)
+    at_contact = values[:, limited, :, params.limited].movedim(0, 1)
+    voltage = found.voltage0.unflatten(0, size)[:, -1][:, :, node].transpose(1, 2)
+    return Tangents(
+        loading=at_contact - (loading_slope * power[:, :-1]).sum(dim=-1),
+        loading_slope=loading_slope,
+        node=node,
+        voltage=voltage - (voltage_slope * power[:, -1:]).sum(dim=-1),
+        voltage_slope=voltage_slope,
+    )
+
+
+def _ends(params: Params, scenario: Scenario) -> tuple[Tensor, Tensor]:
+    """Return the power [B, T, P] kW of the houses with all devices at their least and at full power, present or not."""
+    fixed = inflexible_kw(params, scenario)
+    back = torch.zeros(len(params.node), dtype=fixed.dtype).index_add(0, params.storage.house, params.storage.discharge_kwh)
+    full = [params.storage.charge_kwh, params.thermal.power_kwh, params.appliance.profile_kwh.amax(dim=1)]
+    drawn = torch.zeros_like(back).index_add(0, params.house, torch.cat(full))
+    return fixed - back / params.slot_hours, fixed + drawn / params.slot_hours
+
+
+def _along_ray(params: Params, scenario: Scenario) -> tuple[Tensor, Tensor]:
+    """Return loadings [R, B, T, E] and voltages [R, B, T, M] on the way from least to full power."""
+    least, most = _ends(params, scenario)
+    share = torch.linspace(0.0, 1.0, RAY_POINTS, dtype=least.dtype)[:, None, None, None]
+    power = least + share * (most - least)
+    reactive = (scenario.base_kvarh / params.slot_hours).expand_as(power)
+    flow = power_flow.solve(params.grid, *(_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive)))
+    collapsed = 2.0 + torch.zeros_like(flow.loading)
+    loading = torch.where(flow.converged[:, None], flow.loading, collapsed)
+    return loading.unflatten(0, power.shape[:3]), flow.voltage.unflatten(0, power.shape[:3])
+
+
+def _largest(params: Params, loading: Tensor) -> Tensor:
+    """Return the loading [..., 1] of the most loaded limited element, zero if there is none."""
+    none = torch.zeros_like(loading[..., :1])
+    return torch.cat([loading[..., params.limited], none], dim=-1).amax(dim=-1, keepdim=True)
+
+
+def _reach(loading: Tensor) -> Tensor:
+    """Return how far along the ray [R, ...] a loading last is at its rating, as a share [...] of its length.
+
+    The whole way where it never exceeds the rating; where it always does, the place of the least loading.
+    """
+    steps = len(loading) - 1
+    within = (loading <= 1.0).to(torch.int8)
+    last = torch.where(within.any(dim=0), steps - within.flip(0).argmax(dim=0), loading.argmin(dim=0))
+    here, beyond = (loading.gather(0, at[None])[0] for at in (last, (last + 1).clamp(max=steps)))
+    further = torch.where((here <= 1.0) & (beyond > 1.0), (1.0 - here) / (beyond - here).clamp(min=1e-9), 0.0)
+    return (last + further) / steps
+
+
+def _at_nodes(params: Params, power: Tensor) -> Tensor:
+    """Sum houses [K, P] at their grid nodes [K, M]."""
+    return power.new_zeros(len(power), len(params.grid.node_names)).index_add(1, params.node, power)

@@ -1,0 +1,102 @@
+"""Configuration of training and evaluation runs. A YAML file holds only what differs from the defaults written here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from totalflex_env import config_files
+from totalflex_env.config import EnvConfig, Settings
+
+Split = Literal["train", "validation", "test", "all"]
+
+
+class PpoConfig(Settings):
+    """Proximal policy optimisation (Schulman et al. 2017)."""
+
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="width of each hidden layer, actor and critic")
+    learning_rate: PositiveFloat = Field(1e-3, description="at the start; falls linearly to zero at the end of the training")
+    gamma: float = Field(0.995, gt=0.0, le=1.0, description="discount per slot")
+    gae_lambda: float = Field(0.95, ge=0.0, le=1.0, description="of the generalised advantage estimate")
+    n_steps: PositiveInt = Field(96, description="slots that every copy is run before an update")
+    epochs: PositiveInt = Field(4, description="passes over the collected slots per update")
+    minibatch: PositiveInt = Field(1024, description="slots per gradient step")
+    clip: PositiveFloat = Field(0.2, description="largest change of an action's probability ratio per update")
+    entropy: NonNegativeFloat = 0.0
+    value_weight: PositiveFloat = 0.5
+    max_gradient: PositiveFloat = 0.5
+    initial_std: PositiveFloat = Field(0.3, description="standard deviation of the first actions around the scripted rule")
+
+
+class ValidationConfig(Settings):
+    """Which policy is kept: the one that costs least on days that are not trained on."""
+
+    days: PositiveInt = 16
+    first_seed: NonNegativeInt = Field(5000, description="seed of the first validation day")
+    every_s: PositiveFloat = Field(20.0, description="seconds of training between two validations")
+
+
+class TrainConfig(Settings):
+    """One training run."""
+
+    name: str = Field(description="of the run, and of the policy in reports")
+    env: str = Field("street", description="registered name or path of the environment")
+    trainer: Literal["sb3_ppo"] = "sb3_ppo"
+    seed: NonNegativeInt = Field(0, description="of the weights, the exploration and the first training day")
+    num_envs: PositiveInt = Field(64, description="copies of the world stepped together")
+    total_steps: PositiveInt = Field(10_000_000, description="slots over all copies, after which training ends")
+    time_limit_s: PositiveFloat = Field(180.0, description="seconds after which training ends, if that is earlier")
+    ppo: PpoConfig = PpoConfig()
+    validation: ValidationConfig = ValidationConfig()
+    checkpoint_every_s: PositiveFloat = Field(20.0, description="seconds between two states that --resume can go on from")
+    out: Path = Field(Path("runs"), description="folder of the run")
+
+    @field_validator("env")
+    @classmethod
+    def _env_exists(cls, env: str) -> str:
+        environment(env, "train")
+        return env
+
+
+class EvaluateConfig(Settings):
+    """One comparison of policies."""
+
+    title: str = Field("Comparison of policies", description="heading of the report")
+    env: str = Field("street", description="registered name or path of the environment")
+    split: Split = Field("test", description="weeks that the days are drawn from")
+    seeds: str = Field("9000:9004", description="A:B are the days of seeds A, A + 1, ... B - 1")
+    policies: tuple[str, ...] = Field(min_length=1, description="names of baselines, and paths of policy folders")
+    default: str = Field("default_schedule", description="baseline whose score is 0")
+    foresight: str = Field("foresight_milp", description="baseline whose score is 1")
+    rolling: str = Field("rolling_milp", description="baseline whose causal score is 1")
+    processes: PositiveInt = Field(2, description="processes that share the days of the mixed-integer programs")
+    out: Path = Field(Path("runs"), description="folder of metrics.json, report.html and config.yaml")
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_are_a_range(cls, seeds: str) -> str:
+        first, colon, end = seeds.partition(":")
+        if not (colon and first.isdigit() and end.isdigit() and int(first) < int(end)):
+            raise ValueError("A:B with whole numbers 0 <= A < B")
+        return seeds
+
+    @model_validator(mode="after")
+    def _references_are_compared(self) -> Self:
+        missing = [name for name in (self.default, self.foresight, self.rolling) if name not in self.policies]
+        if missing:
+            raise ValueError(f"'policies' to hold the references {', '.join(missing)}")
+        return self
+
+    @property
+    def days(self) -> list[int]:
+        """The seeds of all days."""
+        first, _, end = self.seeds.partition(":")
+        return list(range(int(first), int(end)))
+
+
+def environment(name_or_path: str, split: Split) -> EnvConfig:
+    """Return the environment of that registered name or path, with its days drawn from `split`."""
+    config = config_files.load(EnvConfig, name_or_path, "env")
+    return config.model_copy(update={"scenario": config.scenario.model_copy(update={"split": split})})

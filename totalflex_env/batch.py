@@ -1,0 +1,85 @@
+"""Helpers for records: frozen dataclasses of tensors, possibly nested, whose leading axis is the batch [B, ...].
+
+A field that is neither a tensor nor a record (a name, a count, None) belongs to all rows and passes through unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
+
+
+def map_tensors(record: Record, f: Callable[[Tensor], Tensor]) -> Record:
+    """The same record with every tensor replaced by f(tensor)."""
+    return _combine([record], lambda tensors: f(tensors[0]))
+
+
+def take_rows(record: Record, index: Tensor) -> Record:
+    """Rows of a record, index int64 [R] or bool [B]; every tensor [B, ...] becomes [R, ...]."""
+    return map_tensors(record, lambda tensor: tensor[index])
+
+
+def where_rows(mask: Tensor, a: Record, b: Record) -> Record:
+    """Row i of `a` where mask[i], else row i of `b`; mask bool [B], every tensor [B, ...]."""
+
+    def choose(tensors: Sequence[Tensor]) -> Tensor:
+        left, right = tensors
+        return torch.where(mask.reshape(-1, *[1] * (left.dim() - 1)), left, right)
+
+    return _combine([a, b], choose)
+
+
+def concatenate_rows(records: Sequence[Record]) -> Record:
+    """Records of B1, B2, ... rows as one of B1 + B2 + ... rows; what is no tensor comes from the first."""
+    return _combine(records, lambda tensors: torch.cat(list(tensors)))
+
+
+def stack_slots(records: Sequence[Record]) -> Record:
+    """Records of single slots [B, ...] as one record [B, T, ...]; what is no tensor comes from the first."""
+    return _combine(records, lambda tensors: torch.stack(list(tensors), dim=1))
+
+
+def to(record: Record, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Record:
+    """The record on another device; only floating tensors take the dtype, so that indices stay int64 and masks bool."""
+    return map_tensors(record, lambda tensor: tensor.to(device, dtype if tensor.is_floating_point() else None))
+
+
+def equal(a: Record, b: Record, tolerance: float = 0.0) -> bool:
+    """Whether two records agree: same shapes, floating numbers within the absolute tolerance, all else identical.
+
+    NaN equals nothing, so a record that holds one is never equal.
+    """
+    return type(a) is type(b) and all(_same(value, vars(b)[name], tolerance) for name, value in vars(a).items())
+
+
+def _combine(records: Sequence[Record], f: Callable[[Sequence[Tensor]], Tensor]) -> Record:
+    """Walk records of one type side by side and replace each group of tensors by f(group)."""
+    changed: dict[str, Any] = {}
+    for name, value in vars(records[0]).items():
+        group = [vars(record)[name] for record in records]
+        if isinstance(value, Tensor):
+            changed[name] = f(group)
+        elif is_dataclass(value):
+            changed[name] = _combine(group, f)
+    return replace(records[0], **changed)
+
+
+def _same(a: Any, b: Any, tolerance: float) -> bool:
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        if a.shape != b.shape or a.is_floating_point() != b.is_floating_point():
+            return False
+        if a.is_floating_point():
+            return torch.allclose(a.double(), b.double(), rtol=0.0, atol=tolerance)
+        return torch.equal(a, b)
+    if is_dataclass(a) and is_dataclass(b):
+        return equal(a, b, tolerance)  # type: ignore[type-var]
+    return bool(a == b)

@@ -1,0 +1,100 @@
+"""Between the arrays of frameworks and the engine's records: actions in, observations out.
+
+Arrays have the shape [B, agents of the role, numbers]: `prosumer` has one agent per house, every other role has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+from torch import Tensor
+
+from totalflex_env.engine import observe, roles
+from totalflex_env.engine.roles import Controls
+from totalflex_env.envs.names import Role
+from totalflex_env.errors import DataError
+from totalflex_env.types import Observation, Rewards
+
+FloatArray = NDArray[np.floating]
+Actions = Mapping[Role, FloatArray]
+Observations = dict[Role, NDArray[np.float32]]
+
+OBSERVATION_LIMIT = 10.0
+"""Features are scaled to order one; what lies beyond this is cut, so that spaces are finite."""
+
+FEATURES: dict[Role, tuple[str, ...]] = {
+    "prosumer": observe.PROSUMER_FEATURES,
+    "aggregator": observe.AGGREGATOR_FEATURES,
+    "brp": observe.BRP_FEATURES,
+    "dso": observe.DSO_FEATURES,
+}
+CONTROLS: dict[Role, tuple[tuple[str, str], ...]] = {
+    "prosumer": roles.PROSUMER_CONTROLS,
+    "aggregator": roles.AGGREGATOR_CONTROLS,
+    "brp": roles.BRP_CONTROLS,
+    "dso": roles.DSO_CONTROLS,
+}
+
+
+def observation_space(role: Role) -> Box:
+    """Return what one agent of the role sees: its features, float32."""
+    return Box(-OBSERVATION_LIMIT, OBSERVATION_LIMIT, (len(FEATURES[role]),), np.float32)
+
+
+def action_space(role: Role) -> Box:
+    """Return what one agent of the role outputs: its controls in -1..1, float32, zero being the scripted rule."""
+    return Box(-1.0, 1.0, (len(CONTROLS[role]),), np.float32)
+
+
+def by_role(record: Controls | Observation | Rewards) -> dict[Role, Tensor]:
+    """Return the four fields of a record, each [B, agents of the role, ...]."""
+    return {
+        "prosumer": record.prosumer,
+        "aggregator": record.aggregator[:, None],
+        "brp": record.brp[:, None],
+        "dso": record.dso[:, None],
+    }
+
+
+def pack(actions: Actions, idle: Controls) -> tuple[Controls, dict[Role, NDArray[np.int64]]]:
+    """Return `idle` [B, ...] with the roles in `actions` [B, agents, controls] acting, each number cut to -1..1.
+
+    Beside it how many numbers of each agent [B, agents] were cut.
+    """
+    packed, clipped = by_role(idle), {}
+    for role, values in actions.items():
+        _check(role, values, tuple(packed[role].shape))
+        within = np.clip(values, -1.0, 1.0)
+        clipped[role] = (within != values).sum(axis=2)
+        packed[role] = torch.as_tensor(within).to(packed[role])
+    controls = Controls(
+        prosumer=packed["prosumer"],
+        aggregator=packed["aggregator"][:, 0],
+        brp=packed["brp"][:, 0],
+        dso=packed["dso"][:, 0],
+    )
+    return controls, clipped
+
+
+def unpack(observation: Observation) -> Observations:
+    """Return the features of every role [B, agents, features] within the bounds of its space."""
+    limit = OBSERVATION_LIMIT
+    return {role: seen.clamp(-limit, limit).float().cpu().numpy() for role, seen in by_role(observation).items()}
+
+
+def flatten(seen: Observations) -> NDArray[np.float32]:
+    """Return what all roles see together [B, numbers]: the view of a central critic."""
+    return np.concatenate([values.reshape(len(values), -1) for values in seen.values()], axis=1)
+
+
+def _check(role: Role, values: FloatArray, shape: tuple[int, ...]) -> None:
+    if values.shape != shape:
+        raise DataError("actions", role, f"an array of shape {values.shape}", f"shape {shape}: rows, agents, controls")
+    if not np.isfinite(values).all():
+        row, agent, control = np.argwhere(~np.isfinite(values))[0]
+        name = CONTROLS[role][control][0]
+        raise DataError("actions", f"{role}_{agent}.{name}", values[row, agent, control], "a finite number in -1..1")

@@ -1,0 +1,37 @@
+"""What every view starts from: a simulator, and the situation it shows to agents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from totalflex_env import config_files
+from totalflex_env.config import EnvConfig
+from totalflex_env.engine import step
+from totalflex_env.engine.build import build
+from totalflex_env.engine.roles import ScriptedPolicy
+from totalflex_env.engine.simulator import Simulator
+from totalflex_env.types import Situation
+
+Environment = str | Path | EnvConfig
+"""A registered name such as 'street', the path of a YAML file, or a configuration."""
+
+
+def make_simulator(env: Environment, dtype: torch.dtype) -> Simulator:
+    """Return a simulator of the environment; day-ahead it nominates what the scripted roles are expected to consume."""
+    config = env if isinstance(env, EnvConfig) else config_files.load(EnvConfig, str(env), "env")
+    return Simulator(build(config, dtype), ScriptedPolicy())
+
+
+def situation(simulator: Simulator) -> Situation:
+    """Return what agents may use now.
+
+    An episode that is truncated still shows its end, from which learners bootstrap: the state after the last slot, with
+    the clock, weather and prices of that slot, since nothing is drawn beyond it.
+    """
+    if not simulator.done:
+        return simulator.situation()
+    last = replace(simulator.state, slot=simulator.state.slot - 1)
+    return step.situation(simulator.world.params, simulator.episode, last)

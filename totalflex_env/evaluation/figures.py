@@ -1,0 +1,245 @@
+"""The figures of the report, each an SVG text: what the devices did, what the grid bore, who paid whom, how it was learned."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from totalflex_env.evaluation.metrics import Metrics
+from totalflex_env.evaluation.results import CAUSES, KINDS, ROLES, Array, Results
+
+INK, MUTED, GRID = "#1f2933", "#6b7785", "#e4e8ed"
+KIND_COLOURS = ("#9aa5b1", "#d1495b", "#66a6b8", "#8d6a9f", "#2e6f95", "#3fa66b", "#edae49")
+CAUSE_COLOURS = ("#9aa5b1", "#2e6f95", "#d1495b", "#8d6a9f", "#edae49", "#66a6b8")
+ROLE_COLOURS = ("#3fa66b", "#2e6f95", "#edae49", "#8d6a9f")
+FIRST_COLOURS = {
+    "default_schedule": "#6b7785",
+    "price_greedy": "#d1495b",
+    "timer": "#b08968",
+    "rolling_milp": "#2e6f95",
+    "foresight_milp": "#66a6b8",
+}
+FURTHER_COLOURS = ("#e07a1f", "#3fa66b", "#8d6a9f", "#c23b80")
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.use": True,
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "grid.color": GRID,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "totalflex",
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How slots become hours on the axes."""
+
+    start_hour: int
+    slot_hours: float
+
+    def edges(self, slots: int) -> Array:
+        """Return the hours [T + 1] at which slots begin, and the last one ends."""
+        return self.start_hour + self.slot_hours * np.arange(slots + 1, dtype=np.float64)
+
+    def label(self, axes: Axes, slots: int) -> None:
+        """Name the hours of an axis as a clock shows them."""
+        edges = self.edges(slots)
+        step = max(1, round((edges[-1] - edges[0]) / 8))
+        ticks = np.arange(edges[0], edges[-1] + 1e-9, step)
+        axes.set_xticks(ticks, [f"{int(hour) % 24:02d}:00" for hour in ticks])
+        axes.set_xlim(edges[0], edges[-1])
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """How a policy was learned: its cost on the validation days as training went on."""
+
+    seconds: Sequence[float]
+    steps: Sequence[float]
+    validation_cost_eur: Sequence[float]  # the first entry is the rule that learning starts from
+
+
+def style() -> AbstractContextManager[None]:
+    """Return the context in which all figures are drawn, so that they look alike and matplotlib's settings stay as they were."""
+    return mpl.rc_context(STYLE)
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Return one colour per policy, the same in every figure."""
+    further = iter(FURTHER_COLOURS * len(names))
+    return {name: FIRST_COLOURS[name] if name in FIRST_COLOURS else next(further) for name in names}
+
+
+def scores(measured: Metrics) -> str:
+    """Draw the score and the causal score of every policy with their intervals."""
+    policies = measured["policies"]
+    palette = colours(list(policies))
+    figure, panels = _panels(1, 2, 0.34 * len(policies) + 1.1)
+    for axes, title, values, intervals in (
+        (panels[0], "score (perfect foresight = 1)", "score", "score_ci"),
+        (panels[1], "causal score (rolling optimiser = 1)", "causal_score", "causal_score_ci"),
+    ):
+        for row, (name, figures) in enumerate(policies.items()):
+            lower, upper = figures[intervals]  # type: ignore[literal-required]
+            axes.plot([lower, upper], [row, row], color=palette[name], linewidth=4, alpha=0.35, solid_capstyle="round")
+            axes.plot(figures[values], row, "o", color=palette[name], markersize=7)  # type: ignore[literal-required]
+        axes.axvline(0.0, color=MUTED, linewidth=0.8)
+        axes.axvline(1.0, color=MUTED, linewidth=0.8, linestyle="--")
+        axes.set_yticks(range(len(policies)), list(policies))
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set_title(title)
+    return _svg(figure)
+
+
+def dispatch(results: Mapping[str, Results], day: int, clock: Clock) -> str:
+    """Draw what every kind of device took in each slot of a day, one panel per policy."""
+    columns = 2
+    figure, panels = _panels(-(-len(results) // columns), columns, 2.3 * -(-len(results) // columns) + 0.5, share=True)
+    for axes, (name, result) in zip(panels, results.items()):
+        power = result.power_kw[day]
+        edges = clock.edges(len(power))
+        _stack(axes, edges, power)
+        axes.stairs(power.sum(axis=1), edges, color=INK, linewidth=1.3, label="sum of the houses")
+        axes.set_title(name)
+        axes.set_ylabel("power (kW)")
+        clock.label(axes, len(power))
+    for axes in panels[len(results) :]:
+        axes.set_visible(False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    return _svg(figure)
+
+
+def loading(results: Mapping[str, Results], day: int, clock: Clock) -> str:
+    """Draw the loading of the element loaded most under every policy over a day."""
+    palette = colours(list(results))
+    figure, (axes,) = _panels(1, 1, 3.4)
+    for name, result in results.items():
+        slots = result.loading.shape[1]
+        emphasis = 1.3 if name == "foresight_milp" else 1.9
+        axes.stairs(
+            result.loading[day], clock.edges(slots), color=palette[name], label=name, linewidth=emphasis, baseline=None
+        )
+        clock.label(axes, slots)
+    axes.axhline(1.0, color=INK, linestyle="--", linewidth=1.0)
+    axes.annotate("rating", (0.005, 1.0), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_ylim(bottom=0.0)
+    axes.set_ylabel("highest loading (% of rating)")
+    axes.legend(loc="upper right", ncols=2)
+    return _svg(figure)
+
+
+def prices(result: Results, name: str, day: int, clock: Clock) -> str:
+    """Draw the prices of a day, and what `name` bought day-ahead beside what it took."""
+    figure, (upper, lower) = _panels(2, 1, 4.4)
+    edges = clock.edges(result.spot.shape[1])
+    for values, label, colour in (
+        (result.up[day], "short of the nomination", "#d1495b"),
+        (result.down[day], "beyond the nomination", "#2e6f95"),
+        (result.spot[day], "day-ahead", INK),
+    ):
+        upper.stairs(1e3 * values, edges, color=colour, label=label, linewidth=1.6, baseline=None)
+    upper.set_title("price of energy")
+    upper.set_ylabel("EUR/MWh")
+    upper.legend(loc="upper right", ncols=3)
+    lower.stairs(result.nomination_kw[day], edges, color=MUTED, label="bought day-ahead", linewidth=1.6, baseline=None)
+    lower.stairs(result.net_kw[day], edges, color=colours([name])[name], label="taken", linewidth=1.6, baseline=None)
+    lower.set_title(f"net consumption less wind: {name}")
+    lower.set_ylabel("power (kW)")
+    lower.legend(loc="upper right", ncols=2)
+    for axes in (upper, lower):
+        clock.label(axes, result.spot.shape[1])
+    return _svg(figure)
+
+
+def money(results: Mapping[str, Results]) -> str:
+    """Draw the system cost by cause and the money of every role, means per day."""
+    figure, panels = _panels(1, 2, 0.42 * len(results) + 2.0)
+    names = list(results)
+    causes = np.stack([result.causes_eur.mean(axis=0) for result in results.values()])
+    roles = np.stack([result.money_eur.mean(axis=0) for result in results.values()])
+    _bars(panels[0], names, causes, CAUSES, CAUSE_COLOURS)
+    _bars(panels[1], names, roles, ROLES, ROLE_COLOURS)
+    panels[0].set_title("system cost by cause")
+    panels[1].set_title("money received by each role")
+    panels[1].set_yticklabels([])
+    return _svg(figure)
+
+
+def learning(curve: LearningCurve) -> str:
+    """Draw the cost on the validation days against training time."""
+    figure, (axes,) = _panels(1, 1, 2.9)
+    cost = np.asarray(curve.validation_cost_eur)
+    axes.axhline(cost[0], color=MUTED, linestyle="--", linewidth=1.2, label="scripted rule")
+    axes.plot(curve.seconds, cost, color="#e9b489", marker="o", markersize=3, linewidth=1.2, label="policy")
+    axes.plot(curve.seconds, np.minimum.accumulate(cost), color=FURTHER_COLOURS[0], drawstyle="steps-post", label="best so far")
+    axes.set_xlabel(f"training time (s); {int(curve.steps[-1]):,} steps in all")
+    axes.set_ylabel("cost (EUR/day)")
+    axes.legend(loc="upper right")
+    return _svg(figure)
+
+
+def _panels(rows: int, columns: int, height: float, share: bool = False) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(10.0, height))
+    return figure, list(figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share).flat)
+
+
+def _stack(axes: Axes, edges: Array, power: Array) -> None:
+    """Stack consumption upwards from zero, and production downwards."""
+    above, below = np.zeros(len(power)), np.zeros(len(power))
+    for kind, label in enumerate(KINDS):
+        if not power[:, kind].any():
+            continue
+        up, down = power[:, kind].clip(min=0.0), power[:, kind].clip(max=0.0)
+        colour = KIND_COLOURS[kind]
+        axes.stairs(above + up, edges, baseline=above, fill=True, color=colour, linewidth=0, label=label)
+        axes.stairs(below + down, edges, baseline=below, fill=True, color=colour, linewidth=0)
+        above, below = above + up, below + down
+
+
+def _bars(axes: Axes, names: Sequence[str], values: Array, parts: Sequence[str], palette: Sequence[str]) -> None:
+    """Draw one horizontal bar per name, its parts [names, parts] stacked away from zero on either side."""
+    right, left = np.zeros(len(names)), np.zeros(len(names))
+    for part, label in enumerate(parts):
+        if not values[:, part].any():
+            continue
+        width = values[:, part]
+        axes.barh(names, width, left=np.where(width > 0.0, right, left), color=palette[part], label=label, height=0.62)
+        right, left = right + width.clip(min=0.0), left + width.clip(max=0.0)
+    axes.plot(values.sum(axis=1), range(len(names)), "D", color=INK, markersize=4, label="sum")
+    axes.axvline(0.0, color=MUTED, linewidth=0.8)
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("EUR per day")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]

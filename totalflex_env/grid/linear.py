@@ -1,0 +1,41 @@
+"""First-order models of the grid for markets and optimisers: the exact slopes of the AC power flow at given points."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from totalflex_env.grid import power_flow
+from totalflex_env.grid_model import GridModel, Linearisation
+
+
+def linearise(grid: GridModel, active_kw: Tensor, reactive_kvar: Tensor) -> Linearisation:
+    """Loadings, voltages and their slopes by active power at the consumption [K, M] in kW and kvar, in its dtype.
+
+    Differentiating v = v0 + Z i, i = conj(s) / conj(v), gives dv = b + A conj(dv) with b = Z di at constant voltage and
+    A = Z diag(di / dconj(v)); eliminating the conjugate leaves (1 - A conj(A)) dv = b + A conj(b).
+    """
+    voltage, current, converged, _ = power_flow.operating_point(grid, active_kw, reactive_kvar)
+    impedance = torch.view_as_complex(grid.impedance)
+    d_injection_d_kw = -1.0 / grid.base_kva
+    direct = torch.diag_embed(d_injection_d_kw / voltage.conj())  # [K, M, M] current by kW at constant voltage
+    slope = -current / voltage.conj()  # [K, M] current by conjugate of voltage at constant power
+
+    a = impedance * slope.unsqueeze(-2)
+    b = impedance @ direct
+    one = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    d_voltage = torch.linalg.solve(one - a @ a.conj(), b + a @ b.conj())
+    d_current = direct + slope.unsqueeze(-1) * d_voltage.conj()
+
+    ends = power_flow.end_loadings(grid, current).unflatten(-1, (2, -1))  # [K, 2, E]
+    d_ends = (torch.view_as_complex(grid.end_loading) @ d_current).unflatten(-2, (2, -1))  # [K, 2, E, M]
+    loading, larger = ends.abs().max(-2, keepdim=True)
+    d_loading = _slope_of_magnitude(ends, d_ends).take_along_dim(larger.unsqueeze(-1), -3).squeeze(-3)
+    return Linearisation(
+        loading.squeeze(-2), d_loading, voltage.abs(), _slope_of_magnitude(voltage, d_voltage), converged
+    )
+
+
+def _slope_of_magnitude(value: Tensor, slopes: Tensor) -> Tensor:
+    """Slopes [..., M] of |value| from those of the complex value [...]; zero where the value is zero."""
+    return (value.sgn().conj().unsqueeze(-1) * slopes).real

@@ -1,0 +1,206 @@
+"""From a pandapower net to a GridModel: the only place where pandapower's MW, kA and kV become kVA and p.u.
+
+The equations are pandapower's own: one power flow without load, and the admittances it built are taken over, with taps,
+phase shifts, shunts, line charging, open switches and parallel elements in them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import pandapower as pp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from totalflex_env.errors import DataError, GridError
+from totalflex_env.grid.checks import CONSUMERS, Net, label, prepared
+from totalflex_env.grid_model import GridModel
+from totalflex_env.units import kw_from_mw
+
+_VOLTAGE_BAND = (0.9, 1.1)  # p.u., EN 50160, where a bus states none
+_BASE_KV = 9  # column of pandapower's internal bus table
+
+
+@dataclass(frozen=True)
+class _Circuit:
+    """What pandapower computes with: n internal buses (fused, supplied, plus open ends of lines) and b branches."""
+
+    base_mva: float
+    slack: int
+    voltage: NDArray[np.complex128]  # [n] p.u., without load
+    base_kv: NDArray[np.float64]  # [n]
+    admittance: NDArray[np.complex128]  # [n, n] p.u.
+    end_admittance: NDArray[np.complex128]  # [2, b, n] p.u., current into a branch at its from and its to end
+    ends: NDArray[np.int64]  # [2, b] internal buses of the branches
+    branches: tuple[tuple[str, int], ...]  # b, pandapower table and index
+
+
+def from_pandapower(net: Net) -> GridModel:
+    """The model, in float64, of a radial pandapower net; loads, static generators and storages are left out.
+
+    A net that is meshed, lacks a limit or holds what the model cannot express is refused by the name of the element.
+    """
+    checked = prepared(net)
+    circuit = _solve_without_load(checked)
+    buses = _fused_buses(checked, circuit)
+    _refuse_unsupplied(net, {bus for group in buses.values() for bus in group})
+    del buses[circuit.slack]
+    elements = [branch for branch, (table, _) in enumerate(circuit.branches) if table != "switch"]
+    names = tuple(circuit.branches[branch] for branch in elements)
+
+    nodes = list(buses)
+    fed = np.delete(np.arange(len(circuit.voltage)), circuit.slack)
+    impedance = np.zeros_like(circuit.admittance)
+    impedance[np.ix_(fed, fed)] = np.linalg.inv(circuit.admittance[np.ix_(fed, fed)])
+    # Open ends of lines are no nodes: they carry no load, so that dropping them from the inverse is exact.
+    loading = _loading_by_voltage(checked, circuit, elements)
+    limits = np.array([_voltage_limits(checked, group) for group in buses.values()])
+    return GridModel(
+        node_names=tuple(" = ".join(label(checked, "bus", bus) for bus in group) for group in buses.values()),
+        element_names=tuple(label(checked, *name) for name in names),
+        elements=names,
+        node_of_bus={bus: node for node, group in enumerate(buses.values()) for bus in group},
+        base_kva=kw_from_mw(circuit.base_mva),
+        slack_voltage=float(abs(circuit.voltage[circuit.slack])),
+        no_load_voltage=_split(circuit.voltage[nodes]),
+        impedance=_split(impedance[np.ix_(nodes, nodes)]),
+        no_load_end_loading=_split(loading @ circuit.voltage),
+        end_loading=_split(loading @ impedance[:, nodes]),
+        rating_kva=torch.tensor([kw_from_mw(_rating_mva(checked, *name)) for name in names], dtype=torch.float64),
+        voltage_lower=torch.tensor(limits[:, 0]),
+        voltage_upper=torch.tensor(limits[:, 1]),
+        downstream=torch.tensor(_downstream(checked, circuit)[np.ix_(elements, nodes)]),
+    )
+
+
+def load_json(path: str | Path) -> Net:
+    """A pandapower net from its JSON file."""
+    try:
+        net = pp.from_json(str(path))
+    except (OSError, ValueError, KeyError, AttributeError, UserWarning) as error:
+        raise DataError(str(path), "file", type(error).__name__, "a pandapower net as JSON") from error
+    if not isinstance(net, pp.pandapowerNet):
+        raise DataError(str(path), "content", type(net).__name__, "a pandapower net as JSON")
+    return net
+
+
+def two_house_feeder() -> Net:
+    """The smallest street: a 25 kVA transformer 20/0.4 kV and two cables of 60 m and 90 m to one house each."""
+    net = pp.create_empty_network(name="two houses")
+    medium = pp.create_bus(net, 20.0, name="medium voltage")
+    low = pp.create_bus(net, 0.4, name="busbar")
+    pp.create_ext_grid(net, medium)
+    pp.create_transformer_from_parameters(
+        net, medium, low, sn_mva=0.025, vn_hv_kv=20.0, vn_lv_kv=0.4, vk_percent=4.0, vkr_percent=2.4, pfe_kw=0.11,
+        i0_percent=1.0, shift_degree=150.0, name="transformer",
+    )  # fmt: skip
+    for house, length_km in enumerate((0.06, 0.09)):
+        bus = pp.create_bus(net, 0.4, name=f"house {house}")
+        pp.create_line(net, low, bus, length_km, "NAYY 4x50 SE", name=f"cable {house}")
+        pp.create_load(net, bus, p_mw=0.001, name=f"house {house}")
+    return net
+
+
+def _solve_without_load(net: Net) -> _Circuit:
+    try:
+        pp.runpp(net, init="dc", lightsim2grid=False, numba=False, tolerance_mva=1e-9)
+    except (pp.LoadflowNotConverged, UserWarning) as error:
+        raise GridError("the power flow without load", str(error), "a solution") from error
+    solved = net._ppc["internal"]
+    lookup = net._pd2ppc_lookups["branch"]
+    switches = net.switch.index[net._impedance_bb_switches > 0]
+    indices = {"line": net.line.index, "trafo": net.trafo.index, "switch": switches}
+    named = [(table, int(index)) for table in sorted(lookup, key=lookup.get) for index in indices[table]]
+    return _Circuit(
+        base_mva=float(solved["baseMVA"]),
+        slack=int(solved["ref"][0]),
+        voltage=solved["V"],
+        base_kv=solved["bus"][:, _BASE_KV].real,
+        admittance=solved["Ybus"].toarray(),
+        end_admittance=np.stack([solved["Yf"].toarray(), solved["Yt"].toarray()]),
+        ends=solved["branch"][:, :2].real.astype(np.int64).T,
+        branches=tuple(name for name, used in zip(named, solved["branch_is"]) if used),
+    )
+
+
+def _fused_buses(net: Net, circuit: _Circuit) -> dict[int, list[int]]:
+    """Internal bus -> the pandapower buses fused into it, for every supplied one, in internal order."""
+    lookup = net._pd2ppc_lookups["bus"]
+    buses: dict[int, list[int]] = {}
+    for bus in sorted(net.bus.index, key=lambda bus: lookup[bus]):
+        if 0 <= lookup[bus] < len(circuit.voltage):
+            buses.setdefault(int(lookup[bus]), []).append(int(bus))
+    return buses
+
+
+def _refuse_unsupplied(net: Net, supplied: set[int]) -> None:
+    for table in CONSUMERS:
+        for index, bus in net[table].bus[net[table].in_service.astype(bool)].items():
+            if bus not in supplied:
+                consumer = label(net, table, index)
+                raise GridError(f"{label(net, 'bus', bus)} of {consumer}", "unsupplied", "a path to the external grid")
+
+
+def _rating_mva(net: Net, table: str, index: int) -> float:
+    """Power of an element at its rated current and nominal voltage."""
+    element = net[table].loc[index]
+    if table == "trafo":
+        return float(element.sn_mva * element.df * element.parallel)
+    return float(sqrt(3) * net.bus.at[element.from_bus, "vn_kv"] * element.max_i_ka * element.df * element.parallel)
+
+
+def _loading_by_voltage(net: Net, circuit: _Circuit, elements: list[int]) -> NDArray[np.complex128]:
+    """Complex loading [2 E, n] by node voltage: p.u. currents over what pandapower rates each end at."""
+    rated = np.empty((2, len(elements)))
+    for column, branch in enumerate(elements):
+        table, index = circuit.branches[branch]
+        base_kv = circuit.base_kv[circuit.ends[:, branch]]
+        rated_kv = base_kv[0]
+        if table == "trafo":  # its rated currents are those at its own nominal voltages
+            rated_kv = net.trafo.loc[index, ["vn_hv_kv", "vn_lv_kv"]].to_numpy(dtype=float)
+        rated[:, column] = _rating_mva(net, table, index) * base_kv / rated_kv / circuit.base_mva
+    return np.concatenate(circuit.end_admittance[:, elements] / rated[..., None])
+
+
+def _voltage_limits(net: Net, buses: list[int]) -> tuple[float, float]:
+    """The tightest band [p.u.] of the buses that are fused into one node."""
+    table = net.bus.loc[buses].reindex(columns=["min_vm_pu", "max_vm_pu"]).astype(float)
+    limits = table.fillna(dict(zip(table.columns, _VOLTAGE_BAND)))
+    return float(limits.min_vm_pu.max()), float(limits.max_vm_pu.min())
+
+
+def _downstream(net: Net, circuit: _Circuit) -> NDArray[np.float64]:
+    """Share [b, n] of the power of each bus that flows through each branch of the tree; a mesh is refused."""
+    parallel: dict[frozenset[int], list[int]] = {}
+    neighbours: dict[int, set[int]] = {}
+    for branch, (a, b) in enumerate(circuit.ends.T.tolist()):
+        parallel.setdefault(frozenset((a, b)), []).append(branch)
+        neighbours.setdefault(a, set()).add(b)
+        neighbours.setdefault(b, set()).add(a)
+
+    parent, order = {circuit.slack: circuit.slack}, [circuit.slack]
+    for bus in order:  # grows while the tree is walked from the slack outwards
+        for other in neighbours[bus] - {parent[bus]}:
+            if other in parent:
+                closing = circuit.branches[parallel[frozenset((bus, other))][0]]
+                raise GridError(label(net, *closing), "closes a loop", "a radial grid")
+            parent[other] = bus
+            order.append(other)
+
+    behind = np.eye(len(circuit.voltage))
+    carried = np.zeros((len(circuit.branches), len(circuit.voltage)))
+    for bus in reversed(order[1:]):
+        branches = parallel[frozenset((bus, parent[bus]))]
+        admittance = np.abs(circuit.end_admittance[0, branches, circuit.ends[1, branches]])
+        carried[branches] = (admittance / admittance.sum())[:, None] * behind[bus]
+        behind[parent[bus]] += behind[bus]
+    return carried
+
+
+def _split(values: NDArray[np.complex128]) -> Tensor:
+    """Complex [...] as real and imaginary part [..., 2]."""
+    return torch.view_as_real(torch.from_numpy(np.ascontiguousarray(values)))

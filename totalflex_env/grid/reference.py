@@ -1,0 +1,43 @@
+"""pandapower as the judge: its own Newton-Raphson power flow, one row at a time."""
+
+from __future__ import annotations
+
+import pandapower as pp
+import torch
+from torch import Tensor
+
+from totalflex_env.grid.checks import Net, prepared
+from totalflex_env.grid.network import from_pandapower
+from totalflex_env.grid_model import PowerFlow
+from totalflex_env.units import mw_from_kw
+
+
+def run(net: Net, active_kw: Tensor, reactive_kvar: Tensor) -> PowerFlow:
+    """Voltages and loadings by pandapower at the consumption [B, M] in kW and kvar, in the model's order of nodes.
+
+    Rows for which pandapower finds no solution are NaN and not converged.
+    """
+    grid = from_pandapower(net)
+    net = prepared(net)
+    bus_of_node = {node: bus for bus, node in grid.node_of_bus.items()}
+    buses = [bus_of_node[node] for node in range(len(grid.node_names))]
+    loads = [pp.create_load(net, bus, p_mw=0.0) for bus in buses]
+
+    flow = PowerFlow(
+        voltage=torch.full((len(active_kw), len(buses)), torch.nan, dtype=torch.float64),
+        loading=torch.full((len(active_kw), len(grid.elements)), torch.nan, dtype=torch.float64),
+        converged=torch.zeros(len(active_kw), dtype=torch.bool),
+        iterations=torch.zeros(len(active_kw), dtype=torch.int64),
+    )
+    for row, (p, q) in enumerate(zip(mw_from_kw(active_kw).tolist(), mw_from_kw(reactive_kvar).tolist())):
+        net.load.loc[loads, "p_mw"], net.load.loc[loads, "q_mvar"] = p, q
+        try:
+            pp.runpp(net, init="dc", lightsim2grid=False, numba=False, tolerance_mva=1e-9)
+        except pp.LoadflowNotConverged:
+            continue
+        flow.converged[row] = True
+        flow.iterations[row] = net._ppc["iterations"]
+        flow.voltage[row] = torch.from_numpy(net.res_bus.vm_pu.loc[buses].to_numpy(copy=True))
+        percent = [net[f"res_{table}"].at[index, "loading_percent"] for table, index in grid.elements]
+        flow.loading[row] = torch.tensor(percent, dtype=torch.float64) / 100.0
+    return flow

@@ -1,0 +1,27 @@
+"""How deviations wander: stationary first-order autoregressive paths."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def wander(rng: np.random.Generator, steps: int, memory: float, count: int = 1) -> Array:
+    """Paths of unit variance [steps, count]; a deviation fades to 1/e within `memory` steps."""
+    return _kernel(steps, memory) @ rng.standard_normal((steps, count))
+
+
+@lru_cache(maxsize=64)
+def _kernel(steps: int, memory: float) -> Array:
+    """White noise to path [steps, steps]: x_t = a x_(t-1) + sqrt(1 - a²) z_t, begun in its stationary distribution."""
+    fade = math.exp(-1.0 / memory)
+    lag = np.subtract.outer(np.arange(steps), np.arange(steps))
+    kernel = np.where(lag >= 0, fade ** np.maximum(lag, 0), 0.0)
+    kernel[:, 1:] *= math.sqrt(1.0 - fade**2)
+    kernel.flags.writeable = False
+    return kernel

@@ -1,0 +1,300 @@
+"""The world on one page: the records that cross module boundaries.
+
+What is traded (flex-offers, orders, bookings) has a page of its own, `trade_types.py`; the grid is in `grid_model.py`.
+
+All records are frozen and hold tensors, batch first. Letters in the shapes:
+B rows (copies of the world), T slots of an episode, P houses, N devices = S storages + H thermal devices + A appliances
+(in this order), M grid nodes, E grid elements (lines, then transformers), L limited elements, K steps of a curve.
+Consumption is positive. Energies are kWh per slot, prices EUR/kWh, temperatures degrees Celsius, voltages per unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from totalflex_env.config import EnvConfig
+from totalflex_env.grid_model import GridModel, PowerFlow
+from totalflex_env.trade_types import Ledger
+
+
+# ---------------------------------------------------------------- what never changes during an episode
+@dataclass(frozen=True)
+class StorageParams:
+    """Batteries, and electric vehicles as storages that are present during one session."""
+
+    charge_kwh: Tensor  # [S] most energy per slot drawn from the grid
+    discharge_kwh: Tensor  # [S] most energy per slot given back, 0 for a charger without V2G
+    capacity_kwh: Tensor  # [S] what the storage can hold
+    charge_efficiency: Tensor  # [S]
+    discharge_efficiency: Tensor  # [S]
+    unmet_price: Tensor  # [S] EUR per kWh missing at departure
+    session: Tensor  # [S] bool, present only between arrival and departure
+    house: Tensor  # [S] int64, index of the house
+
+
+@dataclass(frozen=True)
+class ThermalParams:
+    """Heat pumps (direction +1) and freezers (direction -1), each a first-order store of heat or cold."""
+
+    power_kwh: Tensor  # [H] most electric energy per slot
+    retention: Tensor  # [H] share of a temperature difference that is left after one slot, exp(-dt / RC)
+    kelvin_per_kwh: Tensor  # [H] temperature change by one kWh of heat within a slot
+    direction: Tensor  # [H] +1 heats, -1 cools
+    setpoint: Tensor  # [H] degrees
+    lower: Tensor  # [H] degrees, comfort band
+    upper: Tensor  # [H] degrees, comfort band
+    margin_k: Tensor  # [H] error of the ambient temperature that the limits withstand
+    degree_hour_price: Tensor  # [H] EUR per degree-hour outside the band
+    capacity_kwh_per_k: Tensor  # [H] heat that one kelvin stores
+    house: Tensor  # [H] int64
+
+
+@dataclass(frozen=True)
+class ApplianceParams:
+    """Wet appliances: one run of a fixed programme per episode."""
+
+    profile_kwh: Tensor  # [A, D] energy per slot of the programme, padded with zeros
+    duration: Tensor  # [A] int64, slots of the programme
+    delay_price: Tensor  # [A] EUR per slot that the start is put off
+    house: Tensor  # [A] int64
+
+
+@dataclass(frozen=True)
+class Params:
+    """The fixed part of a world."""
+
+    config: EnvConfig
+    storage: StorageParams
+    thermal: ThermalParams
+    appliance: ApplianceParams
+    house: Tensor  # [N] int64, house of every device
+    node: Tensor  # [P] int64, grid node of every house
+    grid: GridModel
+    limited: Tensor  # [L] int64, elements whose limits enter the clearing, leaf before root
+    members: Tensor  # [L, P] bool, houses behind each limited element
+    slot_hours: float  # hours per slot
+
+
+# ---------------------------------------------------------------- one episode, drawn whole at reset
+@dataclass(frozen=True)
+class Scenario:
+    """Everything from outside that happens in an episode."""
+
+    spot: Tensor  # [B, T] EUR/kWh, known at the day-ahead gate
+    up: Tensor  # [B, T] EUR/kWh, price of energy short of the nomination, >= spot
+    down: Tensor  # [B, T] EUR/kWh, price of energy beyond the nomination, <= spot
+    wind_kwh: Tensor  # [B, T] production of the wind park, >= 0
+    temperature: Tensor  # [B, T] outdoors
+    base_kwh: Tensor  # [B, T, P] inflexible consumption
+    base_kvarh: Tensor  # [B, T, P] its reactive energy
+    pv_kwh: Tensor  # [B, T, P] production, >= 0
+    arrival: Tensor  # [B, S] int64, first slot in which a storage is present
+    departure: Tensor  # [B, S] int64, first slot in which it is gone
+    need_kwh: Tensor  # [B, S] stored energy asked for at departure, 0 for batteries
+    stored_kwh: Tensor  # [B, S] stored energy at the start (batteries) or at arrival
+    ambient: Tensor  # [B, T, H] temperature around each thermal device
+    cop: Tensor  # [B, T, H] heat or cold per electric energy
+    start_temperature: Tensor  # [B, H]
+    ready: Tensor  # [B, A] int64, first slot in which the programme may start
+    latest: Tensor  # [B, A] int64, last slot in which it may start
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What may be known at the start of a slot: the past as it was, the rest as expected."""
+
+    slot: int  # first slot whose outcome is unknown; its weather, spot price and plugged vehicles are known
+    scenario: Scenario
+
+
+@dataclass(frozen=True)
+class SlotForecast:
+    """The part of a forecast that a single slot needs; cheap enough for every step."""
+
+    base_kwh: Tensor  # [B, P]
+    base_kvarh: Tensor  # [B, P]
+    pv_kwh: Tensor  # [B, P]
+    wind_kwh: Tensor  # [B]
+    spot: Tensor  # [B]
+    up: Tensor  # [B]
+    down: Tensor  # [B]
+
+
+@dataclass(frozen=True)
+class Present:
+    """What is known at the start of a slot without forecasting: weather, sessions and programmes that are there."""
+
+    ambient: Tensor  # [B, H]
+    cop: Tensor  # [B, H]
+    arrival: Tensor  # [B, S] int64, as it was if the session has begun, else as expected; likewise below
+    departure: Tensor  # [B, S] int64
+    need_kwh: Tensor  # [B, S]
+    ready: Tensor  # [B, A] int64
+    latest: Tensor  # [B, A] int64
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the day-ahead gate tells about the whole episode, prepared once."""
+
+    spot: Tensor  # [B, T]
+    cheapest: Tensor  # [B, T] int64, slots in rising order of the spot price
+    load_kwh: Tensor  # [B, T] expected consumption less PV of all houses without their devices
+    holding_kwh: Tensor  # [B, T] expected energy that keeps all thermal devices at their set-points
+
+
+@dataclass(frozen=True)
+class Episode:
+    """The truth, the day-ahead expectation of it, and what follows from the expectation."""
+
+    actual: Scenario
+    expected: Scenario
+    outlook: Outlook
+    nomination_kwh: Tensor  # [B, T] net consumption bought day-ahead
+    heat_floor: Tensor  # [B, T + 1, H] lowest temperature-like level from which comfort can be kept, robustly
+    heat_ceiling: Tensor  # [B, T + 1, H] highest such level
+
+
+# ---------------------------------------------------------------- what moves
+@dataclass(frozen=True)
+class DeviceState:
+    """The state of all devices at the start of a slot."""
+
+    stored_kwh: Tensor  # [B, S]
+    temperature: Tensor  # [B, H]
+    start: Tensor  # [B, A] int64, slot in which the programme started, T while it has not
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of the world at the start of a slot."""
+
+    slot: int
+    devices: DeviceState
+    twin: DeviceState  # the same devices under their own controllers, untouched by the market
+    last_imbalance_kwh: Tensor  # [B] of the slot before
+    last_price: Tensor  # [B] balance price of the slot before
+
+
+# ---------------------------------------------------------------- one slot of the market
+@dataclass(frozen=True)
+class Action:
+    """What the roles do in a slot. A target is firm when both of its prices lie at the cap."""
+
+    target_kwh: Tensor  # [B, N] aggregator: energy it wants each device to take
+    worth_less: Tensor  # [B, N] aggregator: EUR/kWh above which it gives energy below the target away
+    worth_more: Tensor  # [B, N] aggregator: EUR/kWh below which it takes energy above the target
+    release: Tensor  # [B, P] prosumer: share of its flexibility offered, 0..1
+    markup: Tensor  # [B, P] prosumer: EUR/kWh asked for deviating from the default
+    brp_price: Tensor  # [B, K] BRP: rising prices of its curve, EUR/kWh
+    brp_kwh: Tensor  # [B, K] BRP: energy of each step
+    brp_start_kwh: Tensor  # [B] BRP: energy beyond the nomination at which the first step begins
+    dso_share: Tensor  # [B] DSO: share of each rating left to the market
+    dso_price: Tensor  # [B] DSO: price cap V of an overload, EUR/kWh
+    traded: bool  # False: no flexibility market, devices follow the targets
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a slot decides before its outcome is known."""
+
+    lower: Tensor  # [B, N] energy limits of the devices
+    upper: Tensor  # [B, N]
+    position_kwh: Tensor  # [B, N] reference for money: energy of the default twin
+    energy_kwh: Tensor  # [B, N] set-points, within the limits
+    award_kwh: Tensor  # [B, N] int64 mWh, deviation from the position that the market bought
+    balance_price: Tensor  # [B] int64 micro-EUR/kWh
+    grid_price: Tensor  # [B, P] int64 micro-EUR/kWh
+    traded: bool
+
+
+# ---------------------------------------------------------------- what came of it
+@dataclass(frozen=True)
+class Costs:
+    """System cost of a slot by cause, EUR; their sum is what every policy and solver minimises."""
+
+    spot: Tensor  # [B] spot price times the nomination
+    imbalance: Tensor  # [B] energy beyond or short of the nomination at its price
+    overload: Tensor  # [B]
+    voltage: Tensor  # [B]
+    discomfort: Tensor  # [B] degree-hours, delays, missing charge
+    shortfall: Tensor  # [B] stored energy missing against the start, in the last slot
+
+    def total(self) -> Tensor:
+        """Return the system cost [B] in EUR."""
+        return self.spot + self.imbalance + self.overload + self.voltage + self.discomfort + self.shortfall
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """Money of each role in a slot, EUR; over all roles it sums to minus the system cost."""
+
+    prosumer: Tensor  # [B, P]
+    aggregator: Tensor  # [B]
+    brp: Tensor  # [B]
+    dso: Tensor  # [B]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a slot did."""
+
+    energy_kwh: Tensor  # [B, N] metered energy of the devices
+    net_kwh: Tensor  # [B] consumption less PV less wind
+    imbalance_kwh: Tensor  # [B] net consumption less nomination
+    flow: PowerFlow
+    overload_kvah: Tensor  # [B]
+    voltage_puh: Tensor  # [B] p.u. hours outside the band
+    degree_hours: Tensor  # [B]
+    unmet_kwh: Tensor  # [B]
+    costs: Costs
+    ledger: Ledger
+    rewards: Rewards
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What each role sees at the start of a slot; features and units in `engine/observe.py`."""
+
+    prosumer: Tensor  # [B, P, F_prosumer]
+    aggregator: Tensor  # [B, F_aggregator]
+    brp: Tensor  # [B, F_brp]
+    dso: Tensor  # [B, F_dso]
+
+
+# ---------------------------------------------------------------- who decides, and where days come from
+@dataclass(frozen=True)
+class Situation:
+    """What a policy may use in a slot: nothing in it knows the future."""
+
+    params: Params
+    state: State
+    lower: Tensor  # [B, N] energy limits of the devices in this slot
+    upper: Tensor  # [B, N]
+    default: Tensor  # [B, N] energy of the devices' own controllers from here
+    nomination_kwh: Tensor  # [B, T]
+    outlook: Outlook
+    present: Present
+    expected: SlotForecast  # what this slot is expected to bring
+    forecast: Callable[[], Forecast]  # made when asked for, since most policies need less
+
+
+class Policy(Protocol):
+    """Anything that acts for the aggregator (and, where it wants, for the other roles)."""
+
+    def reset(self, situation: Situation) -> None:
+        """Forget the last episode; called once before the first slot."""
+
+    def act(self, situation: Situation) -> Action:
+        """Return the action of this slot."""
+
+
+class Source(Protocol):
+    """Anything that draws episodes."""
+
+    def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
+        """Return the truth and its day-ahead expectation, one row per seed."""
