@@ -1,7 +1,7 @@
 """The whole world as one mixed-integer linear program: what the devices export, and what ties them together.
 
-The objective is the system cost of the day from a slot on. Devices bring their own variables, rows and costs; here they meet
-in the houses, whose energy makes the net consumption, its imbalance against the nomination, and the load of the grid.
+The objective is the system cost of the day from a slot on. Devices bring their own variables, rows and costs; here they
+meet in the houses, whose energy makes the net consumption, its imbalance against the nomination and the load of the grid.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def assemble(task: Task) -> Program:
         _above_band(task, system),
         _below_band(task, system),
     ]
-    first = [sum(len(family.lower) for family in families[:i]) for i in range(len(families))]
+    first = [sum(family.lower.numel() for family in families[:i]) for i in range(len(families))]
     block = LinearBlock(
         cost=flat(devices.cost, cost),
         lower=flat(devices.lower, lower),
@@ -116,7 +116,7 @@ def _devices(task: Task) -> LinearBlock:
 
 
 def _wasteful(task: Task) -> Tensor:
-    """Return the slots [T] bool in which burning energy could pay: a price below zero, or solar power that may overload."""
+    """Return the slots [T] bool in which burning energy could pay: a price below zero, or too much solar power."""
     tangents, scenario = task.tangents, task.scenario
     slope = tangents.loading_slope[:, :, 0]
     near = _at_inflexible(task, tangents.loading[..., 0], slope) > CROWDED
@@ -141,11 +141,10 @@ def _variables(task: Task) -> tuple[Tensor, Tensor, Tensor]:
     hours = params.slot_hours
     overload = (market.overload_price * hours * params.grid.rating_kva[params.limited]).expand(slots, -1)
     voltage = torch.full((slots, len(task.tangents.node)), market.voltage_price * hours)
-    slack = [free[:, None].expand(part.shape) for part in (overload, voltage, voltage)]
-    house = free[:, None].expand(slots, houses)
-    cost = flat(scenario.spot[0], scenario.up[0], -scenario.down[0], torch.zeros(slots, houses), overload, voltage, voltage)
-    lower = flat(-free if own else fixed, *[torch.zeros(slots)] * 2, -house, *[torch.zeros_like(part) for part in slack])
-    return cost, lower, flat(fixed, error, error, house, *slack)
+    nothing, house, strain = torch.zeros(slots), free[:, None].expand(slots, houses), [overload, voltage, voltage]
+    cost = flat(scenario.spot[0], scenario.up[0], -scenario.down[0], torch.zeros(slots, houses), *strain)
+    lower = flat(-free if own else fixed, nothing, nothing, -house, *[torch.zeros_like(part) for part in strain])
+    return cost, lower, flat(fixed, error, error, house, *[free[:, None].expand(part.shape) for part in strain])
 
 
 def _open(task: Task, bound: Tensor, sign: float) -> Tensor:
@@ -167,7 +166,10 @@ def _balance(task: Task, system: _System) -> _Rows:
     """Net consumption is the nomination plus the imbalance."""
     (row,) = places((len(system.nomination),))
     entries = matrix(
-        (row[:, None], system.house, 1.0), (row, system.nomination, -1.0), (row, system.beyond, -1.0), (row, system.short, 1.0)
+        (row[:, None], system.house, 1.0),
+        (row, system.nomination, -1.0),
+        (row, system.beyond, -1.0),
+        (row, system.short, 1.0),
     )
     fixed = _fixed_kwh(task)
     return _Rows(entries, _open(task, -fixed, -1.0), _open(task, -fixed, 1.0))

@@ -1,4 +1,4 @@
-"""A linear program in a solver that keeps it: built once with linopy, then only the numbers in the HiGHS model change."""
+"""A linear program in a solver that keeps it: built once with linopy, then only numbers in the HiGHS model change."""
 
 from __future__ import annotations
 
@@ -80,14 +80,15 @@ class Solver:
         model.changeColsBounds(columns, every_column, block.lower.numpy(), block.upper.numpy())
         model.changeColsCost(columns, every_column, block.cost.numpy())
         model.changeColsIntegrality(columns, every_column, block.integer.numpy().astype(np.uint8))
-        model.changeRowsBounds(rows, every_row, block.row_lower.numpy(), block.row_upper.numpy())
+        row_lower, row_upper = block.row_lower.numpy(), block.row_upper.numpy()
+        model.changeRowsBounds(rows, every_row, row_lower, row_upper)  # type: ignore[attr-defined]
         old, new = self._block.rows, block.rows
         for i in np.flatnonzero((old.value != new.value).numpy()).tolist():
             model.changeCoeff(int(new.row[i]), int(new.column[i]), float(new.value[i]))
 
 
 def _highs(block: LinearBlock) -> highspy.Highs:
-    """Build the model with linopy and hand over the HiGHS object behind it; its columns and rows are those of the block."""
+    """Build the model with linopy and return the HiGHS object behind it, columns and rows in the order of the block."""
     model = linopy.Model()
     variables = model.add_variables(coords=[("variable", np.arange(len(block.cost)))], name="x")
     coefficient, column = _padded(block)

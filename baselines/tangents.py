@@ -1,8 +1,8 @@
 """The grid as tangents to its AC power flow, in the power of the houses.
 
-Loadings are nearly convex in the powers, so a tangent hardly ever lies above them. What is close to a limit has to be exact,
-hence the points of contact: on the way from all devices at their least to all at full power, where an element just reaches
-its rating, once coming from export (side 0) and once from import (side 1).
+Loadings are nearly convex in the powers, so a tangent hardly ever lies above them. What is close to a limit has to be
+exact, hence the points of contact: on the way from all devices at their least to all at full power, where an element
+just reaches its rating, once coming from export (side 0) and once from import (side 1).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WATCHED_LOADING = 1.25
 
 @dataclass(frozen=True)
 class Tangents:
-    """Loading of the L limited elements and voltage of U nodes on C = 2 sides, as value at no power plus slope times kW."""
+    """Loading of L limited elements and voltage of U nodes on C = 2 sides: value at no power, and slope per kW."""
 
     loading: Tensor  # [T, L, C]
     loading_slope: Tensor  # [T, L, C, P] per kW of each house
@@ -57,7 +57,8 @@ def tangents(params: Params, scenario: Scenario, node: Tensor) -> Tangents:
     least, most = (power[0, :, None, None] for power in _ends(params, scenario))
     power = least + contact[..., None] * (most - least)
     reactive = (scenario.base_kvarh[0, :, None, None] / params.slot_hours).expand_as(power)
-    found = linear.linearise(params.grid, *(_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive)))
+    active, reactive = (_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive))
+    found = linear.linearise(params.grid, active, reactive)
     size, limited = contact.shape, torch.arange(len(params.limited))
     values, slopes = found.loading0.unflatten(0, size), found.d_loading_d_kw[..., params.node].unflatten(0, size)
     loading_slope = slopes[:, limited, :, params.limited].movedim(0, 1)
@@ -76,9 +77,10 @@ def tangents(params: Params, scenario: Scenario, node: Tensor) -> Tangents:
 def _ends(params: Params, scenario: Scenario) -> tuple[Tensor, Tensor]:
     """Return the power [B, T, P] kW of the houses with all devices at their least and at full power, present or not."""
     fixed = inflexible_kw(params, scenario)
-    back = torch.zeros(len(params.node), dtype=fixed.dtype).index_add(0, params.storage.house, params.storage.discharge_kwh)
+    houses = torch.zeros(len(params.node), dtype=fixed.dtype)
+    back = houses.index_add(0, params.storage.house, params.storage.discharge_kwh)
     full = [params.storage.charge_kwh, params.thermal.power_kwh, params.appliance.profile_kwh.amax(dim=1)]
-    drawn = torch.zeros_like(back).index_add(0, params.house, torch.cat(full))
+    drawn = houses.index_add(0, params.house, torch.cat(full))
     return fixed - back / params.slot_hours, fixed + drawn / params.slot_hours
 
 
@@ -88,7 +90,8 @@ def _along_ray(params: Params, scenario: Scenario) -> tuple[Tensor, Tensor]:
     share = torch.linspace(0.0, 1.0, RAY_POINTS, dtype=least.dtype)[:, None, None, None]
     power = least + share * (most - least)
     reactive = (scenario.base_kvarh / params.slot_hours).expand_as(power)
-    flow = power_flow.solve(params.grid, *(_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive)))
+    active, reactive = (_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive))
+    flow = power_flow.solve(params.grid, active, reactive)
     collapsed = 2.0 + torch.zeros_like(flow.loading)
     loading = torch.where(flow.converged[:, None], flow.loading, collapsed)
     return loading.unflatten(0, power.shape[:3]), flow.voltage.unflatten(0, power.shape[:3])

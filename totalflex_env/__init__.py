@@ -6,14 +6,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from totalflex_env.envs.parallel import parallel_env
+    from totalflex_env.envs.parallel import env, parallel_env
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "parallel_env"]
+__all__ = ["__version__", "env", "parallel_env"]
 
 # The views bring torch and the grid libraries with them, which take seconds to import: they come when first asked for.
-_LATE = {"parallel_env": "totalflex_env.envs.parallel"}
+_LATE = {"env": "totalflex_env.envs.parallel", "parallel_env": "totalflex_env.envs.parallel"}
 
 
 def __getattr__(name: str) -> object:

@@ -34,7 +34,7 @@ class GridModel:
     voltage_lower: Tensor  # [M] p.u.
     voltage_upper: Tensor  # [M] p.u.
     downstream: (
-        Tensor  # [E, M] share of the node's power that flows through the element: 1, 0, or less than 1 in parallel
+        Tensor  # [E, M] share of the node's power that the element carries: 1, 0, or a part in parallel
     )
 
 

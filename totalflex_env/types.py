@@ -2,8 +2,7 @@
 
 What is traded (flex-offers, orders, bookings) has a page of its own, `trade_types.py`; the grid is in `grid_model.py`.
 
-All records are frozen and hold tensors, batch first. Letters in the shapes:
-B rows (copies of the world), T slots of an episode, P houses, N devices = S storages + H thermal devices + A appliances
+All records are frozen and hold tensors, batch first. Letters: B rows (copies of the world), T slots of an episode, P houses, N devices = S storages + H thermal devices + A appliances
 (in this order), M grid nodes, E grid elements (lines, then transformers), L limited elements, K steps of a curve.
 Consumption is positive. Energies are kWh per slot, prices EUR/kWh, temperatures degrees Celsius, voltages per unit.
 """
@@ -269,13 +268,14 @@ class Observation:
 # ---------------------------------------------------------------- who decides, and where days come from
 @dataclass(frozen=True)
 class Situation:
-    """What a policy may use in a slot: nothing in it knows the future."""
+    """What is known at the start of a slot, all that policies and the market may use; nothing of the future."""
 
     params: Params
     state: State
     lower: Tensor  # [B, N] energy limits of the devices in this slot
     upper: Tensor  # [B, N]
     default: Tensor  # [B, N] energy of the devices' own controllers from here
+    position_kwh: Tensor  # [B, N] energy of the default twins, the reference for money
     nomination_kwh: Tensor  # [B, T]
     outlook: Outlook
     present: Present

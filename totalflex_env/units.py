@@ -16,7 +16,7 @@ SLOTS_PER_DAY = 96
 _MILLIWATT_HOURS_PER_KWH = 1_000_000
 _MICRO_EUR_PER_EUR = 1_000_000
 
-Number = TypeVar("Number", float, Tensor, NDArray[np.float64])
+Number = TypeVar("Number", float, Tensor, NDArray[np.float64], NDArray[np.float32])
 
 
 def kw_from_mw(power: Number) -> Number:

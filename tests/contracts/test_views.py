@@ -48,14 +48,19 @@ def test_a_row_of_a_batch_equals_its_seed_alone(street: World) -> None:
     assert together.done
 
 
-def learners(name: str, role: Role, slots: int) -> EnvConfig:
-    return config_files.load(EnvConfig, name, "env", [f"--slots={slots}", f"--learners=[{role}]"])
+WHOLE_DAY: list[str] = []
+TWO_HOURS = ["--slots=8", "--scenario.start_hour=16", "--devices.ev.arrival_hour=16.5", "--devices.dishwasher.count=0"]
 
 
-@pytest.mark.parametrize(("role", "slots"), [("aggregator", 96), ("prosumer", 12), ("brp", 12), ("dso", 12)])
-def test_pettingzoo_and_sb3_see_the_same_trajectory(role: Role, slots: int) -> None:
+@pytest.mark.parametrize(
+    ("role", "period"),
+    [("aggregator", WHOLE_DAY), ("prosumer", TWO_HOURS), ("brp", TWO_HOURS), ("dso", TWO_HOURS)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_pettingzoo_and_sb3_see_the_same_trajectory(role: Role, period: list[str]) -> None:
     """Two rows of the VecEnv against two episodes of PettingZoo: observations, money, and the end of the episode."""
-    config = learners("street", role, slots)
+    config = config_files.load(EnvConfig, "street", "env", [f"--learners=[{role}]", *period])
+    slots = config.slots
     vector = make_vec_env(config, num_envs=2, role=role, reward="role", dtype=torch.float64, seed=SEED)
     single = parallel_env(config)
     agents = len(single.possible_agents)

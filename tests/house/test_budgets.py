@@ -117,7 +117,8 @@ def swept_errors(path: str, tree: ast.Module) -> Iterator[str]:
             yield f"{path}:{call.lineno}: {name}"
     for handler in (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)):
         caught = {ast.unparse(node) for node in ast.walk(handler.type or ast.Name("Exception"))}
-        if caught & {"Exception", "BaseException"}:
+        raised_again = isinstance(handler.body[-1], ast.Raise)
+        if caught & {"Exception", "BaseException"} and not raised_again:
             yield f"{path}:{handler.lineno}: catches everything"
 
 
@@ -178,10 +179,11 @@ def f(a, b, c, d, e, g):
     np.random.default_rng(b).normal()
     try:
         g()
-    except ValueError as error:
-        raise ConfigError from error
+    except BaseException:
+        clean_up()
+        raise
 '''
-    + "    x = 1\n" * 53
+    + "    x = 1\n" * 52
 )
 
 

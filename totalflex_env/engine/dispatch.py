@@ -1,7 +1,8 @@
 """The scripted aggregator: what each device is worth to it, kind by kind, as a rule with eight knobs.
 
 Every bid says how much energy a device should take in this slot and at which prices it would take less or more. With
-all knobs at zero this is the rule; a learner moves the knobs, so it starts from the rule and cannot leave what is feasible.
+all knobs at zero this is the rule; a learner moves the knobs, so it starts from the rule and never leaves what is
+feasible.
 """
 
 from __future__ import annotations
@@ -66,18 +67,18 @@ def market(situation: Situation) -> Prices:
 
 
 def vehicle_price(situation: Situation, prices: Prices, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the dearest price [B, S] that each vehicle must pay, and the dearest [B, 1] that the fleet must pay.
+    """Return the price [B, S] that each vehicle would have to pay later, and the price [B, 1] that the fleet would.
 
-    Alone a vehicle charges in the cheapest slots left of its window. Together the vehicles fill the forecast
-    headroom of the grid, `share` [B, 1] of it, from the cheapest slot on.
+    Alone a vehicle that waits charges in the cheapest later slots of its window. Together the vehicles fill
+    `share` [B, 1] of the forecast headroom of the grid, from the cheapest slot on.
     """
     params, slot, known = situation.params.storage, situation.state.slot, situation.present
     missing = remaining_need(situation)
     slots_needed = torch.ceil(missing / params.charge_kwh - 1e-6)
-    open_slots = (prices.slot[:, None] >= slot) & (prices.slot[:, None] < known.departure[..., None])
-    own = _price_at(prices, open_slots.cumsum(dim=2) >= slots_needed[..., None])
+    later = (prices.slot[:, None] > slot) & (prices.slot[:, None] < known.departure[..., None])
+    own = _price_at(prices, later.cumsum(dim=2) >= slots_needed[..., None])
     room = share * headroom(situation).gather(1, prices.slot)
-    present = ((prices.slot[:, None] >= known.arrival[..., None]) & open_slots) * (params.charge_kwh * params.session)[
+    present = ((prices.slot[:, None] >= known.arrival[..., None]) & later) * (params.charge_kwh * params.session)[
         :, None
     ]
     filled = torch.minimum(room.clamp(min=0.0), present.sum(dim=1)).cumsum(dim=1)
@@ -104,7 +105,7 @@ def headroom(situation: Situation) -> Tensor:
 
 
 def cheapness(situation: Situation, window: int) -> Tensor:
-    """Return the share [B, 1] of the coming `window` slots whose price is above the present one, half if there are none."""
+    """Return the share [B, 1] of the coming `window` slots whose price is above the present one, half if none is left."""
     slot, spot = situation.state.slot, situation.outlook.spot
     ahead = spot[:, slot + 1 : slot + 1 + window]
     if ahead.shape[1] == 0:
@@ -118,7 +119,7 @@ def _storages(situation: Situation, knob: list[Tensor]) -> tuple[Tensor, Tensor,
     own, together = vehicle_price(situation, market(situation), torch.exp(0.7 * knob[1]))
     slack = (situation.present.departure - slot) - remaining_need(situation) / params.charge_kwh
     urgent = knob[2] * URGENCY * torch.exp(-slack.clamp(min=0.0) / 8.0)
-    worth = torch.maximum(own, together) + PRICE_STEP * knob[0] + urgent + 1e-5
+    worth = torch.maximum(own, together) + PRICE_STEP * knob[0] + urgent
     low, high = battery_prices(situation)
     centre, rest = (low + high) / 2.0 + PRICE_STEP * knob[6], ((high - low) / 2.0 + PRICE_STEP * knob[7]).clamp(min=0.0)
     target = fleet.split(situation.params, situation.lower)[0].clamp(min=0.0)

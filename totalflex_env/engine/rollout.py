@@ -42,7 +42,7 @@ def rollout(params: Params, episode: Episode, policy: Policy) -> Trace:
             policy.reset(now)
         action = policy.act(now)
         seconds += time.perf_counter() - begun
-        state, decision, outcome = step(params, episode, state, action)
+        state, decision, outcome = step(episode, now, action)
         outcomes.append(outcome)
         decisions.append(decision)
     return Trace(batch.stack_slots(outcomes), batch.stack_slots(decisions), seconds / slots)

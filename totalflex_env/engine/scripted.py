@@ -8,6 +8,7 @@ to the market.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -68,7 +69,7 @@ def slot_deviation(situation: Situation) -> Tensor:
     """Return the standard deviation [B] kWh of this slot's net consumption as far as load and wind are unknown."""
     errors, expected = situation.params.config.forecast, situation.expected
     hours = situation.params.slot_hours
-    unknown = [1.0 - torch.exp(torch.tensor(-2.0 * hours / e.memory_h)).item() for e in (errors.load, errors.wind)]
+    unknown = [1.0 - math.exp(-2.0 * hours / e.memory_h) for e in (errors.load, errors.wind)]
     load = errors.load.deviation * unknown[0] ** 0.5 * expected.base_kwh.square().sum(dim=1).sqrt()
     wind = errors.wind.deviation * unknown[1] ** 0.5 * 3.0 * expected.wind_kwh
     return (load.square() + wind.square()).sqrt().clamp(min=1e-3)

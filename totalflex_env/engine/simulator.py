@@ -18,6 +18,7 @@ class Simulator:
         self.nominator = nominator
         self.episode: Episode
         self.state: State
+        self._situation: Situation | None = None  # of the present state, made once a slot
 
     def reset(self, seeds: Sequence[int]) -> Situation:
         """Draw one episode per seed, nominate, and return the situation before the first slot."""
@@ -28,11 +29,13 @@ class Simulator:
 
     def situation(self) -> Situation:
         """Return what policies may use now."""
-        return situation(self.world.params, self.episode, self.state)
+        if self._situation is None or self._situation.state is not self.state:
+            self._situation = situation(self.world.params, self.episode, self.state)
+        return self._situation
 
     def step(self, action: Action) -> tuple[Decision, Outcome]:
         """Advance by one slot."""
-        self.state, decision, outcome = step(self.world.params, self.episode, self.state, action)
+        self.state, decision, outcome = step(self.episode, self.situation(), action)
         return decision, outcome
 
     @property

@@ -17,7 +17,7 @@ from totalflex_env.grid_model import PowerFlow
 from totalflex_env.market import clearing, orders, settlement
 from totalflex_env.scenario.forecast import expect_slot, forecast, present
 from totalflex_env.types import Action, Costs, Decision, DeviceState, Episode, Outcome, Params, Situation, State
-from totalflex_env.units import from_micro_eur, from_mwh_integer, to_micro_eur, to_mwh_integer
+from totalflex_env.units import from_micro_eur, to_micro_eur, to_mwh_integer
 
 
 @dataclass(frozen=True)
@@ -41,41 +41,45 @@ def start(params: Params, episode: Episode) -> State:
 
 
 def situation(params: Params, episode: Episode, state: State) -> Situation:
-    """Return what policies may use in this slot."""
-    allowed = fleet.limits(params, state.devices, episode, state.slot)
+    """Return what may be known at the start of the slot: all that policies and the market decide with."""
+    config, slot = params.config, state.slot
+    allowed = fleet.limits(params, state.devices, episode, slot)
     return Situation(
         params=params,
         state=state,
         lower=allowed.lower,
         upper=allowed.upper,
         default=allowed.default,
+        position_kwh=fleet.limits(params, state.twin, episode, slot).default,
         nomination_kwh=episode.nomination_kwh,
         outlook=episode.outlook,
-        present=present(episode.actual, episode.expected, state.slot, params.config),
-        expected=expect_slot(episode.actual, episode.expected, state.slot, params.config),
-        forecast=lambda: forecast(episode.actual, episode.expected, state.slot, params.config),
+        present=present(episode.actual, episode.expected, slot, config),
+        expected=expect_slot(episode.actual, episode.expected, slot, config),
+        forecast=lambda: forecast(episode.actual, episode.expected, slot, config),
     )
 
 
-def decide(params: Params, episode: Episode, state: State, action: Action) -> Decision:
+def decide(situation: Situation, action: Action) -> Decision:
     """Clear the market of this slot and hand every device its energy, all before the slot's outcome is known."""
-    allowed = fleet.limits(params, state.devices, episode, state.slot)
-    position = fleet.limits(params, state.twin, episode, state.slot).default
+    params, expected = situation.params, situation.expected
+    allowed = fleet.Range(situation.lower, situation.upper, situation.default)
     if not action.traded:
-        return _without_market(
-            params, episode, state.slot, position, fleet.snap(params, action.target_kwh, allowed), allowed
-        )
-    expected = expect_slot(episode.actual, episode.expected, state.slot, params.config)
-    offered = released(params, action, allowed)
-    award = clearing.clear(orders.book(params, action, offered, expected, episode.nomination_kwh[:, state.slot]))
-    taken = from_mwh_integer(orders.per_device(award.accepted)).to(position.dtype)
-    energy = fleet.snap(params, offered.lower + taken, allowed)
+        return _without_market(situation, fleet.snap(params, action.target_kwh, allowed))
+    background = orders.Background(
+        house_kwh=expected.base_kwh - expected.pv_kwh,
+        house_kvarh=expected.base_kvarh,
+        wind_kwh=expected.wind_kwh,
+        nomination_kwh=situation.nomination_kwh[:, situation.state.slot],
+    )
+    offered = orders.released(params, action, allowed)
+    award = clearing.clear(orders.book(params, action, offered, background))
+    energy = fleet.snap(params, orders.energy_kwh(award, offered), allowed)
     return Decision(
-        lower=allowed.lower,
-        upper=allowed.upper,
-        position_kwh=position,
+        lower=situation.lower,
+        upper=situation.upper,
+        position_kwh=situation.position_kwh,
         energy_kwh=energy,
-        award_kwh=to_mwh_integer(energy) - to_mwh_integer(position),
+        award_kwh=to_mwh_integer(energy) - to_mwh_integer(situation.position_kwh),
         balance_price=award.balance_price,
         grid_price=award.grid_price,
         traded=True,
@@ -104,8 +108,17 @@ def realise(
         discomfort=comfort.cost.sum(dim=1),
         shortfall=missing.sum(dim=1),
     )
-    metered = settlement.Metered(energy_kwh=energy, net_kwh=net.active_kwh, imbalance_kwh=imbalance)
-    ledger = settlement.settle(params, episode, slot, decision, metered)
+    delivery = settlement.Delivery(
+        energy_kwh=energy,
+        house_kwh=actual.base_kwh[:, slot] - actual.pv_kwh[:, slot],
+        wind_kwh=actual.wind_kwh[:, slot],
+        nomination_kwh=episode.nomination_kwh[:, slot],
+        spot=actual.spot[:, slot],
+        up=actual.up[:, slot],
+        down=actual.down[:, slot],
+    )
+    ledger = settlement.settle(params, decision, delivery)
+    suffered = torch.zeros_like(net.active_kwh).index_add(1, params.house, comfort.cost + missing)
     outcome = Outcome(
         energy_kwh=energy,
         net_kwh=net.total(),
@@ -117,24 +130,17 @@ def realise(
         unmet_kwh=comfort.unmet_kwh,
         costs=costs,
         ledger=ledger,
-        rewards=settlement.rewards(params, ledger, costs, comfort.cost + missing),
+        rewards=settlement.rewards(ledger, costs, suffered),
     )
     price = from_micro_eur(decision.balance_price).to(imbalance.dtype)
     return State(slot + 1, devices, twin, last_imbalance_kwh=imbalance, last_price=price), outcome
 
 
-def step(params: Params, episode: Episode, state: State, action: Action) -> tuple[State, Decision, Outcome]:
+def step(episode: Episode, situation: Situation, action: Action) -> tuple[State, Decision, Outcome]:
     """Advance the world by one slot."""
-    decision = decide(params, episode, state, action)
-    after, outcome = realise(params, episode, state, decision)
+    decision = decide(situation, action)
+    after, outcome = realise(situation.params, episode, situation.state, decision)
     return after, decision, outcome
-
-
-def released(params: Params, action: Action, allowed: fleet.Range) -> fleet.Range:
-    """Return the range [B, N] that prosumers offer: their share [B, P] of the way from the default to the limits."""
-    share = action.release[:, params.house]
-    lower, upper = allowed.default.lerp(allowed.lower, share), allowed.default.lerp(allowed.upper, share)
-    return fleet.Range(lower, upper, allowed.default)
 
 
 def connection(params: Params, episode: Episode, slot: int, energy: Tensor) -> Net:
@@ -160,17 +166,15 @@ def end_shortfall(params: Params, devices: DeviceState, episode: Episode, slot: 
     return missing * episode.actual.spot.mean(dim=1, keepdim=True).clamp(min=0.0)
 
 
-def _without_market(
-    params: Params, episode: Episode, slot: int, position: Tensor, energy: Tensor, allowed: fleet.Range
-) -> Decision:
+def _without_market(situation: Situation, energy: Tensor) -> Decision:
     """Return the decision of a slot in which no flexibility is traded: deviations are paid at the spot price."""
     return Decision(
-        lower=allowed.lower,
-        upper=allowed.upper,
-        position_kwh=position,
+        lower=situation.lower,
+        upper=situation.upper,
+        position_kwh=situation.position_kwh,
         energy_kwh=energy,
         award_kwh=torch.zeros_like(energy, dtype=torch.int64),
-        balance_price=to_micro_eur(episode.actual.spot[:, slot]),
-        grid_price=torch.zeros(len(energy), len(params.node), dtype=torch.int64, device=energy.device),
+        balance_price=to_micro_eur(situation.expected.spot),
+        grid_price=torch.zeros(len(energy), len(situation.params.node), dtype=torch.int64, device=energy.device),
         traded=False,
     )

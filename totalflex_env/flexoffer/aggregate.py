@@ -27,7 +27,7 @@ from totalflex_env.trade_types import FlexOfferBatch, OfferState
 
 @dataclass(frozen=True)
 class Grouping:
-    """Which offers may share an aggregate: those in one cell of a grid over earliest start and flexibility."""
+    """Which offers may share an aggregate: those in one cell of a grid of earliest starts and flexibilities."""
 
     earliest_tolerance: int = 0  # slots by which earliest starts in a cell may differ
     flexibility_tolerance: int = 0  # slots by which latest less earliest start may differ
@@ -176,8 +176,8 @@ def _group(offers: FlexOfferBatch, coupled: Tensor, grouping: Grouping) -> tuple
     """Return the group of each offer [N] int64, counted from 0, and which are alone for want of company [N] bool."""
     flexibility = offers.latest - offers.earliest
     group = _number(
-        offers.earliest // (grouping.earliest_tolerance + 1),
-        flexibility // (grouping.flexibility_tolerance + 1),
+        _cell(offers.earliest, grouping.earliest_tolerance),
+        _cell(flexibility, grouping.flexibility_tolerance),
         offers.default_start - offers.earliest,
         coupled.long(),
     )
@@ -189,6 +189,11 @@ def _group(offers: FlexOfferBatch, coupled: Tensor, grouping: Grouping) -> tuple
     apart = group.bincount()[group] < grouping.least_members
     alone = torch.arange(1, len(group) + 1, device=group.device)
     return _number(group, torch.where(apart, alone, 0)), apart
+
+
+def _cell(values: Tensor, width: int) -> Tensor:
+    """Return the cell [N] int64, counted from the least of the values [N] int64; values in a cell differ by up to `width`."""
+    return (values - values.min()) // (width + 1) if len(values) else values
 
 
 def _number(*keys: Tensor) -> Tensor:

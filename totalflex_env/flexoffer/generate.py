@@ -78,7 +78,7 @@ def _storages(future: _Future) -> FlexOfferBatch:
 
 
 def _storages_left_alone(future: _Future) -> tuple[Tensor, Tensor]:
-    """Return the energy [S, W] kWh that the storages' own controllers take, and what is stored after each slot [S, W]."""
+    """Return the energy [S, W] kWh that storages take left alone, and what they store after each slot [S, W]."""
     store, scenario = future.params.storage, future.scenario
     energies, stored = [], [future.devices.stored_kwh]
     for slot in range(future.slot, scenario.spot.shape[1]):
@@ -125,7 +125,7 @@ def _thermals(future: _Future) -> FlexOfferBatch:
 
 
 def _thermals_left_alone(future: _Future) -> tuple[Tensor, Tensor]:
-    """Return the energy [H, W] kWh that thermostats take, and the degrees [H, W] to the nearer bound after each slot."""
+    """Return the energy [H, W] kWh that thermostats take, and the degrees [H, W] to the nearer bound then."""
     heat, scenario = future.params.thermal, future.scenario
     floor, ceiling = bounds = thermal.envelope(heat, scenario)
     temperature, energies, slack = future.devices.temperature, [], []

@@ -12,7 +12,7 @@ is the optimum and its prices support it: segments above the price at their hous
 
 At equal prices the segment with the lower index is served first, and the BRP supplies only above its own price: ties
 change who is served, never welfare or prices. Everything is a sum or comparison of int64 (no product of price and
-energy), so it is exact, and free of overflow below 1e12 kWh.
+energy), so it is exact, and free of overflow below 1e12 kWh and 1e6 EUR/kWh.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ def clear(orders: Orders) -> Award:
 
 
 def _by_price(pieces: _Pieces) -> _Pieces:
-    """The pieces in falling order of price, equal ones in the order they had."""
-    price, order = pieces.price.sort(dim=1, descending=True, stable=True)
-    return _Pieces(pieces.quantity.gather(1, order), price, pieces.owner.gather(1, order))
+    """The pieces in falling order of price, equal ones by their segment."""
+    rank = pieces.price * pieces.price.shape[1] - pieces.owner
+    order = rank.argsort(dim=1, descending=True)
+    return _Pieces(pieces.quantity.gather(1, order), pieces.price.gather(1, order), pieces.owner.gather(1, order))
 
 
 def _pass_element(pieces: _Pieces, orders: Orders, element: int) -> tuple[_Pieces, _Edge]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from totalflex_env.config import DevicesConfig, EnvConfig
 from totalflex_env.scenario import weather
 from totalflex_env.scenario.noise import Array
-from totalflex_env.scenario.sessions import Sessions
+from totalflex_env.scenario.sessions import Sessions, Slots
 from totalflex_env.types import Scenario
 
 
@@ -32,32 +32,32 @@ class Outside:
 
 def scenario(config: EnvConfig, outside: Sequence[Outside], habits: Sequence[Sessions]) -> Scenario:
     """Return the record of B episodes in float64, one row for each pair of parts."""
-    spot, temperature = _stack(outside, "spot"), _stack(outside, "temperature")
+    spot = _rows(each.spot for each in outside)
+    temperature = _rows(each.temperature for each in outside)
     ambient, cop = weather.surroundings(temperature, config.devices)
     return Scenario(
         spot=spot,
-        up=spot + _stack(outside, "up"),
-        down=spot - _stack(outside, "down"),
-        wind_kwh=_stack(outside, "wind_kwh"),
+        up=spot + _rows(each.up for each in outside),
+        down=spot - _rows(each.down for each in outside),
+        wind_kwh=_rows(each.wind_kwh for each in outside),
         temperature=temperature,
-        base_kwh=_stack(outside, "base_kwh"),
-        base_kvarh=_stack(outside, "base_kvarh"),
-        pv_kwh=_stack(outside, "pv_kwh"),
-        arrival=_stack(habits, "arrival"),
-        departure=_stack(habits, "departure"),
-        need_kwh=_stack(habits, "need_kwh"),
-        stored_kwh=_stack(habits, "stored_kwh"),
+        base_kwh=_rows(each.base_kwh for each in outside),
+        base_kvarh=_rows(each.base_kvarh for each in outside),
+        pv_kwh=_rows(each.pv_kwh for each in outside),
+        arrival=_rows(each.arrival for each in habits),
+        departure=_rows(each.departure for each in habits),
+        need_kwh=_rows(each.need_kwh for each in habits),
+        stored_kwh=_rows(each.stored_kwh for each in habits),
         ambient=ambient,
         cop=cop,
         start_temperature=_setpoints(config.devices).expand(len(outside), -1).clone(),
-        ready=_stack(habits, "ready"),
-        latest=_stack(habits, "latest"),
+        ready=_rows(each.ready for each in habits),
+        latest=_rows(each.latest for each in habits),
     )
 
 
-def _stack(parts: Sequence[Outside] | Sequence[Sessions], field: str) -> Tensor:
-    """One field of all parts [B, ...]."""
-    return torch.from_numpy(np.stack([vars(part)[field] for part in parts]))
+def _rows(values: Iterable[Array | Slots]) -> Tensor:
+    return torch.from_numpy(np.stack(list(values)))
 
 
 def _setpoints(devices: DevicesConfig) -> Tensor:

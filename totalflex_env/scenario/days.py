@@ -1,4 +1,4 @@
-"""Which days of a year of profiles may be drawn: chosen months, and weeks set apart for training, validation and test."""
+"""Which days of a year of profiles may be drawn: chosen months, and weeks set apart to train, validate and test."""
 
 from __future__ import annotations
 

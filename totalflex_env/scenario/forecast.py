@@ -18,8 +18,11 @@ from totalflex_env.units import SLOT_HOURS, SLOTS_PER_HOUR, kwh_from_kw
 
 
 def forecast(actual: Scenario, expected: Scenario, slot: int, config: EnvConfig) -> Forecast:
-    """Return what may be known of an episode at the start of `slot`: outcomes of earlier slots, this slot's temperature,
-    spot prices, vehicles and programmes that are there; nothing else of `actual`."""
+    """Return what may be known of an episode at the start of `slot`.
+
+    Of `actual` that is the spot price, the outcomes of earlier slots, this slot's temperature, and the sessions and
+    programmes that have begun; all else comes from `expected`.
+    """
     slots = actual.spot.shape[1]
     ahead = _outlook(actual, expected, slot, slots, config)
     known = min(slot + 1, slots)
@@ -119,7 +122,7 @@ def _fade_by_hour(like: Tensor, known: int, stop: int, memory_h: float) -> Tenso
 
 
 def _habits(actual: Scenario, expected: Scenario, slot: int, config: EnvConfig) -> Scenario:
-    """The expectation with every session and programme that is there as it is; what is overdue is expected next slot."""
+    """The expectation, what has begun as it is, and what is overdue to begin in the next slot."""
     slots, charge_kwh = actual.spot.shape[1], kwh_from_kw(config.devices.ev.power_kw)
     there, loaded = actual.arrival <= slot, actual.ready <= slot
     arrival = expected.arrival.clamp(min=slot + 1).clamp(max=slots)

@@ -58,7 +58,7 @@ def check(config: EnvConfig) -> None:
     first, last, hours = ev.departure_first_hour, ev.departure_last_hour, len(washer.profile_kw) * SLOT_HOURS
     holds = ev.power_kw * (min(first, _end_hour(config)) - ev.arrival_hour)
     if ev.count and last < first:
-        raise ConfigError(config.name, "devices.ev.departure_last_hour", last, f"at least departure_first_hour, {first}")
+        raise ConfigError(config.name, "devices.ev.departure_last_hour", last, f"at least {first:g}, the first hour")
     if ev.count and holds < ev.need_median_kwh:
         expectation = f"at most {holds:g}, what {ev.power_kw:g} kW charge between arrival and departure"
         raise ConfigError(config.name, "devices.ev.need_median_kwh", ev.need_median_kwh, expectation)
@@ -68,18 +68,20 @@ def check(config: EnvConfig) -> None:
 
 
 def _fit(config: EnvConfig, arrival_h: Array, departure_h: Array, need: Array, ready_h: Array) -> Sessions:
-    """Put local hours on the slots of the episode, clip sessions to it and needs to what fits, and add the batteries."""
+    """Put local hours on slots, clip sessions to the episode and needs to what fits, and add the batteries."""
     ev, battery, washer = config.devices.ev, config.devices.battery, config.devices.dishwasher
     arrival = _slot(config, arrival_h).clip(0, config.slots - 1)
     departure = _slot(config, departure_h).clip(arrival + 1, config.slots)
     room = kwh_from_kw((departure - arrival) * ev.power_kw)
     batteries = np.zeros(battery.count, dtype=np.int64)
-    latest = _slot(config, np.full(washer.count, min(washer.latest_end_hour, _end_hour(config)))) - len(washer.profile_kw)
+    last_end = np.full(washer.count, min(washer.latest_end_hour, _end_hour(config)))
+    latest = _slot(config, last_end) - len(washer.profile_kw)
+    charged = np.full(battery.count, battery.start_share * battery.capacity_kwh)
     return Sessions(
         arrival=np.concatenate([arrival, batteries]),
         departure=np.concatenate([departure, batteries + config.slots]),
         need_kwh=np.concatenate([np.minimum(need, ev.need_max_kwh).clip(max=room), np.zeros(battery.count)]),
-        stored_kwh=np.concatenate([np.zeros(ev.count), np.full(battery.count, battery.start_share * battery.capacity_kwh)]),
+        stored_kwh=np.concatenate([np.zeros(ev.count), charged]),
         ready=_slot(config, ready_h).clip(0, latest),
         latest=latest,
     )

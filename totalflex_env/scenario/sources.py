@@ -28,7 +28,7 @@ class HouseSource(Protocol):
         """Pandapower bus of every house."""
 
     def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
-        """Return the truth and its day-ahead expectation, one row per seed, float64; a row depends on its seed alone."""
+        """Return the truth and its day-ahead expectation, float64, one row per seed and by that seed alone."""
 
 
 def make_source(config: EnvConfig) -> HouseSource:

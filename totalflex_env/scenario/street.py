@@ -1,8 +1,8 @@
 """Days on a real grid: a SimBench grid's own load and solar profiles, with synthetic prices, weather and habits.
 
-The houses are the loads of the grid. Solar power belongs to the first house at its bus, and where no house shares the bus to
-the first house of all. Profiles are taken as local time without daylight saving. Load and solar profiles are the truth, and
-the expectation is drawn around them; wind and temperature are drawn as expected, and the truth around them.
+The houses are the loads of the grid. Solar power belongs to the first house at its bus, and where no house shares the
+bus to the first house of all. Profiles are taken as local time without daylight saving. Load and solar profiles are the
+truth, and the expectation is drawn around them; wind and temperature are drawn as expected, and the truth around them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class StreetDays:
     year: Year
 
     def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
-        """Return the truth and its day-ahead expectation, one row per seed, float64; a row depends on its seed alone."""
+        """Return the truth and its day-ahead expectation, float64, one row per seed and by that seed alone."""
         truths, guesses, habits = zip(*(self._episode(np.random.default_rng(seed)) for seed in seeds))
         expected_habits = [sessions.expected(self.config)] * len(seeds)
         return scenario(self.config, truths, habits), scenario(self.config, guesses, expected_habits)
@@ -117,14 +117,15 @@ def year_of(config: EnvConfig, loaded: simbench.SimbenchNet) -> Year:
 
 
 def mean_device_kw(config: EnvConfig, outdoors: float) -> float:
-    """Mean power of all devices of an episode whose outdoor temperature is `outdoors`: what they need, roughly, over its hours."""
+    """Mean power of all devices over an episode, roughly: what they need at the outdoor temperature `outdoors`."""
     devices, hours = config.devices, config.slots * SLOT_HOURS
     pump, freezer = devices.heat_pump, devices.freezer
     cop = float(weather.coefficient_of_performance(torch.tensor(outdoors), pump.flow_c))
     heat = max(pump.setpoint_c - outdoors, 0.0) / pump.resistance_k_per_kw / cop
-    cold = max(freezer.room_c - freezer.setpoint_c, 0.0) / freezer.resistance_k_per_kw / freezer.coefficient_of_performance
+    leak = max(freezer.room_c - freezer.setpoint_c, 0.0) / freezer.resistance_k_per_kw
     charge = sessions.mean_need_kwh(devices.ev) / hours
     wash = kwh_from_kw(sum(devices.dishwasher.profile_kw)) / hours
+    cold = leak / freezer.coefficient_of_performance
     return heat * pump.count + cold * freezer.count + charge * devices.ev.count + wash * devices.dishwasher.count
 
 

@@ -41,7 +41,7 @@ class TinyDays:
 def make(config: EnvConfig) -> TinyDays:
     """Return the source of the two-house feeder."""
     if config.grid.source != "two_house":
-        raise ConfigError(config.name, "grid.source", config.grid.source, "'two_house', the grid of scenario.source 'tiny'")
+        raise ConfigError(config.name, "grid.source", config.grid.source, "'two_house' for scenario.source 'tiny'")
     if config.slots != len(DAY.spot):
         raise ConfigError(config.name, "slots", config.slots, f"{len(DAY.spot)}, the length of scenario.source 'tiny'")
     sessions.check(config)

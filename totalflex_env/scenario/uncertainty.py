@@ -1,15 +1,15 @@
 """How far the day-ahead expectation is from the truth.
 
-Every error is autoregressive: at long lead times its standard deviation is `deviation`, at lead time h, with the last error
-known, it is deviation * sqrt(1 - exp(-2 h / memory_h)). Errors of energies are cut off at the energy itself and at what is
-left to the rating, on both sides alike, so that nothing becomes negative and nothing is biased. What is configured should be
-no better than what forecasters reach:
+Every error is autoregressive: at long lead times its standard deviation is `deviation`, at lead time h, with the last
+error known, it is deviation * sqrt(1 - exp(-2 h / memory_h)). Errors of energies are cut off at the energy itself and
+at what is left to the rating, on both sides alike, so that nothing becomes negative and nothing is biased. What is
+configured should be no better than what forecasters reach:
 
 * Solar: fitted to the forecasts for DK1, 2023-04 to 2025-02 (Energinet), in shares of the highest output, by day.
-* Wind: day-ahead errors of a single park are 10 to 20 % of its rating, those of a region 5 to 8 % (Giebel et al., "The state
-  of the art in short-term prediction of wind power", 2011). A park of a few megawatts that belongs to a portfolio lies between.
-* Load: the mean of the same quarter-hour of four weeks misses the profiles of 1-LV-rural1--0-sw by 28 % (farm) to 104 % (home)
-  of the mean of a house, and their sum by 22 %, memory 2 hours. Houses therefore have a part of their errors in common.
+* Wind: day-ahead errors of a single park are 10 to 20 % of its rating, those of a region 5 to 8 % (Giebel et al., "The
+  state of the art in short-term prediction of wind power", 2011). A portfolio of some parks lies between.
+* Load: the mean of the same quarter-hour of four weeks misses the profiles of 1-LV-rural1--0-sw by 28 % (farm) to 104 %
+  (home) of the mean of a house, and their sum by 22 %, memory 2 hours. Houses therefore share a part of their errors.
 * Temperature: a day-ahead forecast at 2 m errs by 1 to 1.5 K in northern Europe.
 """
 

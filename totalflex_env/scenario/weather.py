@@ -19,8 +19,8 @@ WARMEST_HOUR = 14.5
 TEMPERATURE_DEVIATION = 3.6  # of the rest, which keeps 1/e of a deviation for two days
 TEMPERATURE_MEMORY_H = 50.0
 
-# Onshore wind of one Jutland municipality, October to March 2023-2025 (Energinet): mean 0.30 and standard deviation 0.27 of
-# the highest output; quantiles 25, 50, 75, 95 %: 0.06, 0.23, 0.50, 0.82. Its logit is close to normal, memory 18 hours.
+# Onshore wind of one Jutland municipality, October to March 2023-2025 (Energinet): mean 0.30, standard deviation 0.27
+# of the highest output; quantiles 25, 50, 75, 95 %: 0.06, 0.23, 0.50, 0.82. Its logit is nearly normal, memory 18 h.
 WIND_LOGIT_MEAN = -1.3
 WIND_LOGIT_DEVIATION = 1.8
 WIND_MEMORY_H = 18.0
@@ -58,12 +58,12 @@ def standardised(share: Array) -> Array:
 
 
 def coefficient_of_performance(temperature: Tensor, flow_c: float) -> Tensor:
-    """Heat per electric energy of an air-source heat pump, any shape, at least 1.
+    """Heat per electric energy of an air-source heat pump, any shape; 1.1 at its lowest.
 
     when2heat (Ruhnau et al. 2019): 6.08 - 0.0941 dT + 0.000464 dT², dT the lift to the supply temperature.
     """
     lift = flow_c - temperature
-    return (FIELD_FACTOR * (6.08 - 0.0941 * lift + 0.000464 * lift * lift)).clamp(min=1.0)
+    return FIELD_FACTOR * (6.08 - 0.0941 * lift + 0.000464 * lift * lift)
 
 
 def surroundings(temperature: Tensor, devices: DevicesConfig) -> tuple[Tensor, Tensor]:

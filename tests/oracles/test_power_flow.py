@@ -1,0 +1,150 @@
+"""The batched power flow against pandapower's Newton-Raphson, from no load to the brink of voltage collapse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandapower as pp
+import pandapower.networks as pn
+import pytest
+import torch
+from torch import Tensor
+
+from totalflex_env import batch
+from totalflex_env.grid import network, power_flow, reference
+from totalflex_env.grid_model import GridModel
+from totalflex_env.scenario import simbench
+
+VOLTAGE_PU = 1e-6
+LOADING = 1e-5  # 1e-3 percentage points
+
+
+def rural() -> Any:
+    return simbench.load("1-LV-rural1--0-sw").net
+
+
+def parallel_and_switches() -> Any:
+    """Parallel transformers and cables, fused buses, a switch with impedance, a line open at one end, a shunt, taps."""
+    net = pp.create_empty_network()
+    medium, low, fused, far, end, off = (pp.create_bus(net, kv) for kv in (20.0, 0.4, 0.4, 0.4, 0.4, 0.4))
+    pp.create_ext_grid(net, medium, vm_pu=1.01, va_degree=3.0)
+    for sn_mva, position in ((0.16, 1), (0.25, 1)):
+        pp.create_transformer_from_parameters(
+            net, medium, low, sn_mva, 20.0, 0.4, 1.4, 4.0, 0.46, 0.3, shift_degree=150.0, tap_side="hv", tap_neutral=0,
+            tap_min=-2, tap_max=2, tap_step_percent=2.5, tap_pos=position, tap_changer_type="Ratio",
+        )  # fmt: skip
+    pp.create_switch(net, low, fused, et="b", closed=True)
+    pp.create_line(net, fused, far, 0.1, "NAYY 4x150 SE", parallel=2)
+    pp.create_line(net, fused, far, 0.1, "NAYY 4x50 SE", df=0.9)
+    pp.create_switch(net, far, end, et="b", closed=True, z_ohm=0.02)
+    open_line = pp.create_line(net, end, off, 0.2, "NAYY 4x50 SE")
+    pp.create_switch(net, off, open_line, et="l", closed=False)
+    pp.create_shunt(net, far, q_mvar=-0.01, p_mw=0.001)
+    for bus in (fused, far, end):
+        pp.create_load(net, bus, p_mw=0.06, q_mvar=0.02)
+    pp.create_sgen(net, end, p_mw=0.03)
+    return net
+
+
+NETS: dict[str, Callable[[], Any]] = {
+    "simbench_rural1": rural,
+    "two_houses": network.two_house_feeder,
+    "parallel_and_switches": parallel_and_switches,
+    "cigre_lv": pn.create_cigre_network_lv,
+    "cigre_mv": pn.create_cigre_network_mv,
+    "kerber_landnetz": pn.create_kerber_landnetz_freileitung_1,
+    "kerber_dorfnetz": pn.create_kerber_dorfnetz,
+    "case33bw": pn.case33bw,
+}
+
+
+@pytest.fixture(params=list(NETS), scope="module")
+def net(request: pytest.FixtureRequest) -> Any:
+    return NETS[request.param]()
+
+
+def consumption(net: Any, grid: GridModel) -> tuple[Tensor, Tensor]:
+    """Consumption [M] in kW and kvar of the net's own loads, static generators and storages."""
+    power = torch.zeros(2, len(grid.node_names), dtype=torch.float64)
+    for table, sign in (("load", 1.0), ("sgen", -1.0), ("storage", 1.0)):
+        for element in net[table].itertuples():
+            if element.bus in grid.node_of_bus:
+                kw = torch.tensor([element.p_mw, element.q_mvar], dtype=torch.float64) * 1e3 * element.scaling
+                power[:, grid.node_of_bus[element.bus]] += sign * kw
+    return power[0], power[1]
+
+
+def test_own_loads_give_the_result_tables_of_runpp(net: Any) -> None:
+    grid = network.from_pandapower(net)
+    active, reactive = consumption(net, grid)
+    flow = power_flow.solve(grid, active[None], reactive[None])
+    pp.runpp(net, init="dc", lightsim2grid=False, numba=False, tolerance_mva=1e-9)
+    assert flow.converged.all()
+    for bus, node in grid.node_of_bus.items():
+        assert float(flow.voltage[0, node]) == pytest.approx(net.res_bus.vm_pu[bus], abs=VOLTAGE_PU)
+    for element, (table, index) in enumerate(grid.elements):
+        percent = net[f"res_{table}"].loading_percent[index]
+        assert float(flow.loading[0, element]) == pytest.approx(percent / 100.0, abs=LOADING)
+    assert len(grid.elements) == sum(net[f"res_{t}"].loading_percent.gt(0.0).sum() for t in ("line", "trafo"))
+
+
+def test_up_to_the_brink_of_collapse(net: Any) -> None:
+    """Random shares of load up to the last level that converges here; at 1.02 times that level runpp has stopped, too."""
+    grid = network.from_pandapower(net)
+    active, reactive = random_load(grid)
+    last = last_converged_scale(grid, active, reactive)
+
+    scale = last * torch.tensor([0.02, 0.5, 0.9, 0.98, 1.0, -0.02, -0.2], dtype=torch.float64)[:, None]
+    flow = power_flow.solve(grid, scale * active, scale * reactive)
+    judge = reference.run(net, scale * active, scale * reactive)
+    assert judge.converged.all()
+    assert flow.converged.all()
+    torch.testing.assert_close(flow.voltage, judge.voltage, atol=VOLTAGE_PU, rtol=0.0)
+    torch.testing.assert_close(flow.loading, judge.loading, atol=LOADING, rtol=0.0)
+
+    single = power_flow.solve(batch.to(grid, torch.float32), (scale[:3] * active).float(), (scale[:3] * reactive).float())
+    assert single.converged.all()
+    torch.testing.assert_close(single.voltage.double(), judge.voltage[:3], atol=1e-4, rtol=0.0)
+
+    beyond = last * torch.tensor([[1.02], [1.5], [10.0]], dtype=torch.float64)
+    flow = power_flow.solve(grid, beyond * active, beyond * reactive)
+    assert not reference.run(net, beyond[:1] * active, beyond[:1] * reactive).converged.any()
+    assert not flow.converged.any()
+    assert flow.voltage.isfinite().all()
+    assert flow.loading.isfinite().all()
+
+
+def random_load(grid: GridModel) -> tuple[Tensor, Tensor]:
+    """Random consumption [M] in kW and kvar, about 100 kW in all."""
+    nodes = len(grid.node_names)
+    draw = torch.rand(2, nodes, generator=torch.Generator().manual_seed(nodes), dtype=torch.float64)
+    return draw[0] * 200.0 / nodes, draw[1] * 80.0 / nodes
+
+
+def last_converged_scale(grid: GridModel, active: Tensor, reactive: Tensor) -> float:
+    """The largest multiple of the load, to 0.1 %, at which the batched power flow still converges."""
+    scale = torch.logspace(-2.0, 4.0, 200, dtype=torch.float64)
+    for _ in range(2):
+        converged = power_flow.solve(grid, scale[:, None] * active, scale[:, None] * reactive).converged
+        last = int(converged.sum()) - 1
+        assert converged[: last + 1].all()  # there is one brink, not many
+        scale = torch.linspace(float(scale[last]), float(scale[last + 1]), 100, dtype=torch.float64)
+    return float(scale[0])
+
+
+@pytest.mark.parametrize("position", [-2, 2])
+def test_tap_positions_of_simbench_nets_act(position: int) -> None:
+    """One tap is 2.5 %: two taps move the voltage by about 0.05 p.u., where pandapower alone ignores them."""
+    net = rural()
+    neutral = network.from_pandapower(net)
+    net.trafo["tap_pos"] = position
+    for changer in ("Ratio", None):  # with the type that our loader sets, and with the one that SimBench leaves
+        net.trafo["tap_changer_type"] = changer
+        grid = network.from_pandapower(net)
+        none = torch.zeros(1, len(grid.node_names), dtype=torch.float64)
+        moved = power_flow.solve(grid, none, none).voltage - power_flow.solve(neutral, none, none).voltage
+        assert torch.all((moved.abs() - 0.05).abs() < 0.005)
+        assert torch.all(moved.sign() == -position / abs(position))
+        judge = reference.run(net, none, none)
+        torch.testing.assert_close(power_flow.solve(grid, none, none).voltage, judge.voltage, atol=VOLTAGE_PU, rtol=0.0)

@@ -1,0 +1,184 @@
+"""The law of the yardstick: what the engine can do, the program can do at equal cost, and nothing beats the bound."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from baselines.program import Program, Task, assemble, energies
+from baselines.solver import Effort, Solver
+from baselines.tangents import tangents
+from totalflex_env import batch
+from totalflex_env.config import (
+    BatteryConfig,
+    DevicesConfig,
+    DishwasherConfig,
+    EnvConfig,
+    EvConfig,
+    FreezerConfig,
+    GridConfig,
+    HeatPumpConfig,
+    ScenarioConfig,
+)
+from totalflex_env.devices import appliance, fleet, storage, thermal
+from totalflex_env.engine import scripted
+from totalflex_env.engine.build import build, episode_of
+from totalflex_env.engine.rollout import rollout
+from totalflex_env.types import Action, Episode, Params, Scenario, Situation
+from totalflex_env.units import SLOT_HOURS
+
+SLOTS = 24
+DEVICES = DevicesConfig(
+    ev=EvConfig(count=3),
+    battery=BatteryConfig(count=2),
+    heat_pump=HeatPumpConfig(count=2, power_kw=(1.5, 5.0)),
+    freezer=FreezerConfig(count=1),
+    dishwasher=DishwasherConfig(count=2),
+)
+EXACT = Effort(gap=0.0, gap_eur=0.0)
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    """Two houses with ten devices of all kinds; the third vehicle also gives back."""
+    config = EnvConfig(
+        name="yardstick", slots=4, grid=GridConfig(source="two_house"), scenario=ScenarioConfig(source="tiny")
+    )
+    store = storage.build(DEVICES.ev, DEVICES.battery, 2, SLOT_HOURS)
+    store = replace(
+        store,
+        discharge_kwh=torch.tensor([0.0, 0.0, 2.75, 1.0, 1.0]).double(),
+        charge_efficiency=torch.tensor([1.0, 1.0, 0.9, 0.95, 0.95]).double(),
+        discharge_efficiency=torch.tensor([1.0, 1.0, 0.9, 0.95, 0.95]).double(),
+    )
+    heat = thermal.build(DEVICES.heat_pump, DEVICES.freezer, 2, SLOT_HOURS)
+    wash = appliance.build(DEVICES.dishwasher, 2, SLOT_HOURS)
+    return replace(
+        build(config).params,
+        config=config.model_copy(update={"devices": DEVICES}),
+        storage=store,
+        thermal=heat,
+        appliance=wash,
+        house=torch.cat([store.house, heat.house, wash.house]),
+    )
+
+
+def random_scenario(params: Params, seed: int, slots: int = SLOTS) -> Scenario:
+    """A day of one row with prices on both sides of zero, and houses that are too cold or too warm at times."""
+    rng = torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(1, *shape, generator=rng, dtype=torch.float64)
+
+    def whole(low: int, high: int, count: int) -> Tensor:
+        return torch.randint(low, high + 1, (1, count), generator=rng)
+
+    spot = uniform(-0.1, 0.4, slots)
+    storages, thermals, appliances = (len(kind.house) for kind in (params.storage, params.thermal, params.appliance))
+    session = params.storage.session
+    arrival = torch.where(session, whole(0, slots // 2, storages), 0)
+    departure = torch.where(session, arrival + whole(1, slots // 2, storages), slots)
+    fits = (departure - arrival) * params.storage.charge_kwh * params.storage.charge_efficiency
+    outdoors = uniform(-12.0, 22.0, slots)
+    heating = params.thermal.direction > 0.0
+    ready = whole(0, slots - 8, appliances)
+    return Scenario(
+        spot=spot,
+        up=spot + uniform(0.0, 0.2, slots),
+        down=spot - uniform(0.0, 0.2, slots),
+        wind_kwh=uniform(0.0, 5.0, slots),
+        temperature=outdoors,
+        base_kwh=uniform(0.0, 1.0, slots, len(params.node)),
+        base_kvarh=uniform(0.0, 0.3, slots, len(params.node)),
+        pv_kwh=uniform(0.0, 2.0, slots, len(params.node)),
+        arrival=arrival,
+        departure=departure,
+        need_kwh=torch.where(session, torch.minimum(uniform(0.0, 15.0, storages), fits), 0.0),
+        stored_kwh=torch.where(session, 0.0, uniform(0.0, 8.0, storages)),
+        ambient=torch.where(heating, outdoors[..., None], 20.0),
+        cop=torch.where(heating, uniform(2.0, 4.0, slots, thermals), 1.6),
+        start_temperature=params.thermal.setpoint + uniform(-1.3, 1.3, thermals),
+        ready=ready,
+        latest=ready + whole(0, 3, appliances),
+    )
+
+
+class Wander:
+    """Asks for any energy between the limits, often for one of the two ends."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = torch.Generator().manual_seed(seed)
+
+    def reset(self, situation: Situation) -> None:
+        pass
+
+    def act(self, situation: Situation) -> Action:
+        share = (2.0 * torch.rand(situation.lower.shape, generator=self.rng, dtype=torch.float64) - 0.5).clamp(0.0, 1.0)
+        return scripted.untraded(situation, situation.lower + share * (situation.upper - situation.lower))
+
+
+def random_episode(params: Params, seed: int, slots: int = SLOTS) -> Episode:
+    """An episode whose expectation misses the truth."""
+    actual = random_scenario(params, seed, slots)
+    expected = replace(actual, ambient=actual.ambient + 3.0 * (seed % 3 - 1), cop=actual.cop * 1.1)
+    nomination = 4.0 * torch.rand(1, slots, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return replace(episode_of(params, actual, expected), nomination_kwh=nomination)
+
+
+def program_of(params: Params, episode: Episode, own_nomination: bool = False) -> Program:
+    """The program of a whole episode, with a grid that is never full."""
+    nodes = torch.zeros(0, dtype=torch.int64)
+    grid = tangents(params, episode.actual, nodes)
+    return assemble(
+        Task(
+            params=params,
+            scenario=episode.actual,
+            state=fleet.start(episode.actual),
+            slot=0,
+            heat_bounds=(episode.heat_floor, episode.heat_ceiling),
+            tangents=grid,
+            limit=torch.full(grid.loading.shape[:2], 1e6, dtype=torch.float64),
+            nomination_kwh=None if own_nomination else episode.nomination_kwh[0],
+        )
+    )
+
+
+def fixed_at(program: Program, energy: Tensor) -> Program:
+    """The program with one more row per slot and device that fixes its energy [T, N]."""
+    block, (slots, devices) = program.block, energy.shape
+    row = len(block.row_lower) + block.energy.slot * devices + block.energy.device
+    rows = replace(
+        block.rows,
+        row=torch.cat([block.rows.row, row]),
+        column=torch.cat([block.rows.column, block.energy.column]),
+        value=torch.cat([block.rows.value, block.energy.value]),
+    )
+    lower, upper = (torch.cat([bound, energy.flatten()]) for bound in (block.row_lower, block.row_upper))
+    return replace(program, block=replace(block, rows=rows, row_lower=lower, row_upper=upper))
+
+
+def compare(params: Params, seeds: range) -> None:
+    """Roll all days out together, then fix each in the program, which keeps one solver for all of them."""
+    episodes = batch.concatenate_rows([random_episode(params, seed) for seed in seeds])
+    outcomes = rollout(params, episodes, Wander(seeds[0])).outcomes
+    cost = (outcomes.costs.total() - outcomes.costs.overload - outcomes.costs.voltage).sum(dim=1)
+    solver = None
+    for i, seed in enumerate(seeds):
+        program = program_of(params, batch.take_rows(episodes, torch.tensor([i])))
+        block = fixed_at(program, outcomes.energy_kwh[i]).block
+        solver = solver or Solver(block)
+        solver.update(block)
+        assert solver.solve(EXACT).objective == pytest.approx(float(cost[i]), abs=1e-6), seed
+
+
+def test_engine_trajectories_are_feasible_at_equal_cost(params: Params) -> None:
+    compare(params, range(50))
+
+
+@pytest.mark.slow
+def test_a_thousand_engine_trajectories_are_feasible_at_equal_cost(params: Params) -> None:
+    compare(params, range(1000, 2000))

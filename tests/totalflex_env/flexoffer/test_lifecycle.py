@@ -1,0 +1,120 @@
+"""The life of a flex-offer against a second account of it, written as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from totalflex_env.errors import OfferError
+from totalflex_env.flexoffer.lifecycle import assign, expire, move
+from totalflex_env.trade_types import FlexOfferBatch, OfferState
+
+Box = Callable[[list[list[float]], list[list[float]]], FlexOfferBatch]
+
+LEGAL = """
+initial becomes offered
+offered becomes accepted
+offered becomes rejected
+offered becomes invalid
+offered becomes canceled
+accepted becomes assigned
+accepted becomes rejected
+accepted becomes canceled
+assigned becomes assigned
+assigned becomes executed
+assigned becomes invalid
+assigned becomes canceled
+"""
+EVERY = torch.tensor([True])
+
+
+def made(box: Box) -> FlexOfferBatch:
+    """One offer: answer by slot 4, assignment by slot 6, starts in 5..8, three slices."""
+    one = torch.ones(1, dtype=torch.int64)
+    offers = box([[0.0] * 3], [[1.0] * 3])
+    return replace(offers, earliest=5 * one, latest=8 * one, default_start=5 * one, acceptance=4 * one, assignment=6 * one)
+
+
+def in_state(offers: FlexOfferBatch, state: OfferState) -> FlexOfferBatch:
+    return replace(offers, state=torch.full_like(offers.state, state))
+
+
+def may(offers: FlexOfferBatch, to: OfferState, slot: int) -> bool:
+    """Whether the offer of `made` may move, told a second time."""
+    sentence = f"{OfferState(int(offers.state[0])).name.lower()} becomes {to.name.lower()}"
+    in_time = {OfferState.ACCEPTED: slot <= 4, OfferState.ASSIGNED: slot <= 6, OfferState.EXECUTED: slot >= 8}
+    return sentence in LEGAL.split("\n") and in_time.get(to, True)
+
+
+@pytest.mark.parametrize(("state", "to", "slot"), list(product(OfferState, OfferState, (0, 4, 5, 6, 7, 8))))
+def test_legal_moves_and_deadlines(state: OfferState, to: OfferState, slot: int, box: Box) -> None:
+    offers = in_state(made(box), state)
+    if may(offers, to, slot):
+        assert move(offers, EVERY, to, slot).state.tolist() == [to]
+    else:
+        with pytest.raises(OfferError):
+            move(offers, EVERY, to, slot)
+
+
+@given(
+    events=st.lists(
+        st.one_of(st.sampled_from(OfferState), st.sampled_from(["expire", "wait", "assign"])), min_size=4, max_size=25
+    )
+)
+def test_any_life_ends_in_at_most_one_final_state(events: list[OfferState | str], box: Box) -> None:
+    offers, slot = made(box), 0
+    start, energy = torch.tensor([7]), torch.full((1, 3), 0.5).double()
+    final: int | None = None
+    for event in events:
+        before = OfferState(int(offers.state[0]))
+        if event == "wait":
+            slot += 1
+        elif event == "expire":
+            offers = expire(offers, slot)
+            late = (before is OfferState.OFFERED and slot > 4) or (before is OfferState.ACCEPTED and slot > 6)
+            assert offers.state[0] == (OfferState.REJECTED if late else before)
+        else:
+            to = OfferState.ASSIGNED if event == "assign" else event
+            assert isinstance(to, OfferState)
+            try:
+                if event == "assign":
+                    offers = assign(offers, torch.tensor([0]), start, energy, slot)
+                else:
+                    offers = move(offers, EVERY, to, slot)
+                assert may(in_state(offers, before), to, slot)
+            except OfferError:
+                assert not may(offers, to, slot)
+        if final is not None:
+            assert offers.state[0] == final
+        if offers.state[0] >= OfferState.EXECUTED:
+            final = int(offers.state[0])
+
+
+def test_an_assignment_lies_inside_its_offer_and_in_the_future(box: Box) -> None:
+    offers = in_state(made(box), OfferState.ACCEPTED)
+    one, energy = torch.tensor([0]), torch.full((1, 3), 0.5).double()
+    assert assign(offers, one, torch.tensor([8]), energy, 6).state.tolist() == [OfferState.ASSIGNED]
+    with pytest.raises(OfferError, match="inside its offer"):
+        assign(offers, one, torch.tensor([9]), energy, 6)
+    with pytest.raises(OfferError, match="inside its offer"):
+        assign(offers, one, torch.tensor([8]), 3.0 * energy, 6)
+    with pytest.raises(OfferError, match="slot 6 or later"):
+        assign(offers, one, torch.tensor([5]), energy, 6)
+
+
+def test_only_the_chosen_offers_move_and_the_offending_one_is_named(box: Box) -> None:
+    offers = box([[0.0]] * 4, [[1.0]] * 4)
+    offered = move(offers, torch.tensor([3, 1]), OfferState.OFFERED, 0)
+    assert offered.state.tolist() == [0, 1, 0, 1]
+    assert offers.state.tolist() == [0, 0, 0, 0]
+    with pytest.raises(OfferError, match="flex-offer 2: 0 breaks the rule: only OFFERED becomes ACCEPTED"):
+        move(offered, torch.tensor([1, 2]), OfferState.ACCEPTED, 0)
+    with pytest.raises(OfferError, match="only nothing becomes INITIAL"):
+        move(offered, torch.tensor([1]), OfferState.INITIAL, 0)
+    assert move(offered, torch.zeros(4, dtype=torch.bool), OfferState.EXECUTED, 0).state.tolist() == [0, 1, 0, 1]
