@@ -1,7 +1,7 @@
 """The whole world as one mixed-integer linear program: what the devices export, and what ties them together.
 
-The objective is the system cost of the day from a slot on. Devices bring their own variables, rows and costs; here they
-meet in the houses, whose energy makes the net consumption, its imbalance against the nomination and the load of the grid.
+The objective is the system cost of the day from a slot on. Devices bring their own variables, rows and costs; here
+they meet in the houses, whose energy makes the net consumption, its imbalance and the load of the grid.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from baselines.tangents import Tangents, inflexible_kw
 from totalflex_env.devices import appliance, storage, thermal
 from totalflex_env.linear_types import EnergyMap, LinearBlock, SparseMatrix, flat, join, matrix, places
 from totalflex_env.types import DeviceState, Params, Scenario
+
+EDGES = (-1.5, -0.75, 0.0, 0.75, 1.5)
+"""Where the price of an expected imbalance changes, in standard deviations of what cannot be planned."""
 
 CROWDED = 0.9
 """Loading by solar power alone from which burning energy could pay."""
@@ -32,6 +35,7 @@ class Task:
     tangents: Tangents
     limit: Tensor  # [T, L] loading up to which nothing is paid
     nomination_kwh: Tensor | None  # [T], None: the plan is its own nomination
+    deviation_kwh: Tensor  # [T] standard deviation of the net consumption that cannot be planned
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,7 @@ class _System:
     """Where the variables that tie devices together lie: T slots, P houses, L elements, U nodes."""
 
     nomination: Tensor  # [T]
-    beyond: Tensor  # [T] kWh above the nomination
-    short: Tensor  # [T] kWh below it
+    step: Tensor  # [T, J] kWh of imbalance: first what is short of the lowest edge, then upwards from there
     house: Tensor  # [T, P] kWh of the devices of a house
     overload: Tensor  # [T, L] loading above the limit
     above: Tensor  # [T, U] p.u. above the voltage band
@@ -69,7 +72,7 @@ def assemble(task: Task) -> Program:
     devices = _devices(task)
     slots, houses = task.scenario.base_kwh.shape[1:]
     grid = (slots, task.limit.shape[1]), (slots, len(task.tangents.node)), (slots, len(task.tangents.node))
-    local = places((slots,), (slots,), (slots,), (slots, houses), *grid)
+    local = places((slots,), (slots, len(EDGES) + 1), (slots, houses), *grid)
     system = _System(*[place + len(devices.cost) for place in local])
     cost, lower, upper = _variables(task)
     families = [
@@ -92,13 +95,6 @@ def assemble(task: Task) -> Program:
         energy=devices.energy,
     )
     return Program(block, _fixed_kwh(task))
-
-
-def energies(program: Program, value: Tensor, devices: int) -> Tensor:
-    """Return the energy [T, N] kWh of all devices in a solution [V]."""
-    where = program.block.energy
-    energy = value.new_zeros(len(program.fixed_kwh), devices)
-    return energy.index_put((where.slot, where.device), where.value * value[where.column], accumulate=True)
 
 
 def _devices(task: Task) -> LinearBlock:
@@ -133,18 +129,34 @@ def _variables(task: Task) -> tuple[Tensor, Tensor, Tensor]:
     """Return costs and bounds of the system's variables; those of slots that have passed are zero."""
     params, scenario, market = task.params, task.scenario, task.params.config.market
     slots, houses = scenario.base_kwh.shape[1:]
-    ahead = (torch.arange(slots) >= task.slot).double()
-    free = torch.where(ahead > 0.0, torch.inf, 0.0)
+    ahead = torch.arange(slots) >= task.slot
+    free = torch.where(ahead, torch.inf, 0.0)[:, None]
     own = task.nomination_kwh is None
-    fixed = free if task.nomination_kwh is None else task.nomination_kwh * ahead
-    error = torch.zeros(slots) if own else free
+    fixed = free[:, 0] if task.nomination_kwh is None else task.nomination_kwh * ahead
+    price, width = _imbalance(task)
     hours = params.slot_hours
     overload = (market.overload_price * hours * params.grid.rating_kva[params.limited]).expand(slots, -1)
     voltage = torch.full((slots, len(task.tangents.node)), market.voltage_price * hours)
-    nothing, house, strain = torch.zeros(slots), free[:, None].expand(slots, houses), [overload, voltage, voltage]
-    cost = flat(scenario.spot[0], scenario.up[0], -scenario.down[0], torch.zeros(slots, houses), *strain)
-    lower = flat(-free if own else fixed, nothing, nothing, -house, *[torch.zeros_like(part) for part in strain])
-    return cost, lower, flat(fixed, error, error, house, *[free[:, None].expand(part.shape) for part in strain])
+    house, strain = free.expand(slots, houses), [overload, voltage, voltage]
+    cost = flat(scenario.spot[0], price, torch.zeros(slots, houses), *strain)
+    lower = flat(-free if own else fixed, torch.zeros_like(width), -house, *[torch.zeros_like(part) for part in strain])
+    return cost, lower, flat(fixed, width, house, *[free.expand(part.shape) for part in strain])
+
+
+def _imbalance(task: Task) -> tuple[Tensor, Tensor]:
+    """Return marginal costs [T, J] EUR/kWh and widths [T, J] kWh of the steps of an imbalance.
+
+    One kWh more costs the up price if the slot turns out short and the down price if it turns out long; close to zero
+    it is therefore expected to cost a mean of both by the probability of being short.
+    """
+    scenario, edges = task.scenario, torch.tensor(EDGES, dtype=torch.float64)
+    short = torch.special.ndtr((edges[1:] + edges[:-1]) / 2.0)
+    up, down = scenario.up[0, :, None], scenario.down[0, :, None]
+    price = torch.cat([-down, down + (up - down) * short, up], dim=1)
+    width = task.deviation_kwh[:, None] * (edges[1:] - edges[:-1])
+    beyond = torch.full_like(up, torch.inf)
+    allowed = (torch.arange(len(width)) >= task.slot)[:, None] & (task.nomination_kwh is not None)
+    return price, torch.where(allowed, torch.cat([beyond, width, beyond], dim=1), 0.0)
 
 
 def _open(task: Task, bound: Tensor, sign: float) -> Tensor:
@@ -168,11 +180,11 @@ def _balance(task: Task, system: _System) -> _Rows:
     entries = matrix(
         (row[:, None], system.house, 1.0),
         (row, system.nomination, -1.0),
-        (row, system.beyond, -1.0),
-        (row, system.short, 1.0),
+        (row, system.step[:, 0], 1.0),
+        (row[:, None], system.step[:, 1:], -1.0),
     )
-    fixed = _fixed_kwh(task)
-    return _Rows(entries, _open(task, -fixed, -1.0), _open(task, -fixed, 1.0))
+    begin = EDGES[0] * task.deviation_kwh - _fixed_kwh(task)
+    return _Rows(entries, _open(task, begin, -1.0), _open(task, begin, 1.0))
 
 
 def _loading(task: Task, system: _System) -> _Rows:
@@ -193,9 +205,7 @@ def _above_band(task: Task, system: _System) -> _Rows:
     tangents, (row,) = task.tangents, places(tuple(system.above.shape))
     slope = tangents.voltage_slope[:, :, 0]
     room = task.params.grid.voltage_upper[tangents.node] - _at_inflexible(task, tangents.voltage[..., 0], slope)
-    entries = matrix(
-        (row[..., None], system.house[:, None], slope / task.params.slot_hours), (row, system.above, -1.0)
-    )
+    entries = matrix((row[..., None], system.house[:, None], slope / task.params.slot_hours), (row, system.above, -1.0))
     upper = _open(task, room, 1.0)
     return _Rows(entries, torch.full_like(upper, -torch.inf), upper)
 

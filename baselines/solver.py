@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import highspy
 import linopy
 import numpy as np
+import torch
 import xarray
 from numpy.typing import NDArray
 
@@ -44,37 +45,16 @@ class Solver:
     def __init__(self, block: LinearBlock) -> None:
         self._model = _highs(block)
         self._block = block
-        self._load(block, everything=True)
+        self.update(block)
+
+    def fits(self, block: LinearBlock) -> bool:
+        """Return whether `block` has the shape of the model."""
+        old, new = self._block, block
+        sizes = len(old.cost) == len(new.cost) and len(old.row_lower) == len(new.row_lower)
+        return sizes and torch.equal(old.rows.row, new.rows.row) and torch.equal(old.rows.column, new.rows.column)
 
     def update(self, block: LinearBlock) -> None:
         """Take the numbers of another program of the same shape."""
-        self._load(block, everything=False)
-        self._block = block
-
-    def solve(self, effort: Effort) -> Solution:
-        """Return the best plan that the effort allows."""
-        model = self._model
-        begun = time.perf_counter()
-        model.setOptionValue("mip_rel_gap", effort.gap)
-        model.setOptionValue("mip_abs_gap", effort.gap_eur)
-        model.setOptionValue("time_limit", model.getRunTime() + effort.seconds)
-        model.run()
-        info, status = model.getInfo(), model.getModelStatus()
-        if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
-            raise PhysicsError(f"the solver found no plan: {model.modelStatusToString(status)}")
-        whole = bool(self._block.integer.any())
-        bound = info.mip_dual_bound if whole else info.objective_function_value
-        return Solution(
-            value=np.asarray(model.getSolution().col_value),
-            objective=info.objective_function_value,
-            bound=bound,
-            gap_eur=info.objective_function_value - bound,
-            seconds=time.perf_counter() - begun,
-            complete=status == highspy.HighsModelStatus.kOptimal,
-        )
-
-    def _load(self, block: LinearBlock, everything: bool) -> None:
-        """Write the numbers of `block` that differ from those in the model, bounds and costs always."""
         model, columns, rows = self._model, len(block.cost), len(block.row_lower)
         every_column, every_row = np.arange(columns, dtype=np.int32), np.arange(rows, dtype=np.int32)
         model.changeColsBounds(columns, every_column, block.lower.numpy(), block.upper.numpy())
@@ -85,6 +65,36 @@ class Solver:
         old, new = self._block.rows, block.rows
         for i in np.flatnonzero((old.value != new.value).numpy()).tolist():
             model.changeCoeff(int(new.row[i]), int(new.column[i]), float(new.value[i]))
+        self._block = block
+
+    def solve(self, effort: Effort) -> Solution:
+        """Return the best plan that the effort allows; where time runs out before there is any, the first one found."""
+        model, begun = self._model, time.perf_counter()
+        self._run(effort.gap, effort.gap_eur, effort.seconds)
+        if model.getModelStatus() == highspy.HighsModelStatus.kTimeLimit and not self._found():
+            self._run(highspy.kHighsInf, highspy.kHighsInf, highspy.kHighsInf)
+        info, status = model.getInfo(), model.getModelStatus()
+        if not self._found():
+            raise PhysicsError(f"the devices allow no plan: {model.modelStatusToString(status)}")
+        whole = bool(self._block.integer.any())
+        bound = info.mip_dual_bound if whole else info.objective_function_value
+        return Solution(
+            value=np.asarray(model.getSolution().col_value),
+            objective=info.objective_function_value,
+            bound=bound,
+            gap_eur=max(info.objective_function_value - bound, 0.0),
+            seconds=time.perf_counter() - begun,
+            complete=status == highspy.HighsModelStatus.kOptimal,
+        )
+
+    def _run(self, gap: float, gap_eur: float, seconds: float) -> None:
+        self._model.setOptionValue("mip_rel_gap", gap)
+        self._model.setOptionValue("mip_abs_gap", gap_eur)
+        self._model.setOptionValue("time_limit", self._model.getRunTime() + seconds)
+        self._model.run()
+
+    def _found(self) -> bool:
+        return bool(self._model.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible)
 
 
 def _highs(block: LinearBlock) -> highspy.Highs:

@@ -7,7 +7,7 @@ just reaches its rating, once coming from export (side 0) and once from import (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -72,6 +72,31 @@ def tangents(params: Params, scenario: Scenario, node: Tensor) -> Tangents:
         voltage=voltage - (voltage_slope * power[:, -1:]).sum(dim=-1),
         voltage_slope=voltage_slope,
     )
+
+
+def loading_at(tangents: Tangents, power: Tensor) -> Tensor:
+    """Return the loadings [..., T, L] that the tangents give for the power [..., T, P] kW of the houses."""
+    slope = tangents.loading_slope
+    return (tangents.loading + (slope * power[..., None, None, :]).sum(dim=-1)).amax(dim=-1)
+
+
+def voltage_at(tangents: Tangents, power: Tensor) -> Tensor:
+    """Return the voltages [T, U, C] p.u. that the tangents give for the power [T, P] kW of the houses."""
+    return tangents.voltage + (tangents.voltage_slope * power[:, None, None]).sum(dim=-1)
+
+
+def shifted(tangents: Tangents, loading: Tensor, voltage: Tensor) -> Tangents:
+    """Return the tangents moved by measured gaps: loading [T, L], voltage [T, U, C] p.u."""
+    return replace(tangents, loading=tangents.loading + loading[..., None], voltage=tangents.voltage + voltage)
+
+
+def overestimate(params: Params, scenario: Scenario, tangents: Tangents) -> Tensor:
+    """Return by how much overloads [T, L] by the tangents exceed those by AC power flow on the way to full power."""
+    least, most = (power[0] for power in _ends(params, scenario))
+    share = torch.linspace(0.0, 1.0, RAY_POINTS, dtype=least.dtype)[:, None, None]
+    linear_loading = loading_at(tangents, least + share * (most - least))
+    loading = _along_ray(params, scenario)[0][:, 0][..., params.limited]
+    return (linear_loading.clamp(min=1.0) - loading.clamp(min=1.0)).clamp(min=0.0).amax(dim=0)
 
 
 def _ends(params: Params, scenario: Scenario) -> tuple[Tensor, Tensor]:

@@ -57,7 +57,8 @@ class PolicyCard(Settings):
 
 
 def save(folder: Path, actor: Actor, card: PolicyCard) -> None:
-    """Write a policy into an existing empty folder."""
+    """Write a policy into a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
     torch.save(actor.state_dict(), folder / WEIGHTS)
     (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

@@ -123,11 +123,11 @@ class ErrorConfig(Settings):
 class ForecastConfig(Settings):
     """What the future hides: standard deviations of day-ahead errors and how fast a known error fades."""
 
-    load: ErrorConfig = Field(ErrorConfig(deviation=0.25, memory_h=2.0), description="share of a house's mean load")
+    load: ErrorConfig = Field(ErrorConfig(deviation=0.4, memory_h=2.0), description="share of a house's mean load")
     pv: ErrorConfig = Field(ErrorConfig(deviation=0.10, memory_h=3.0), description="share of installed power, by day")
     wind: ErrorConfig = Field(ErrorConfig(deviation=0.10, memory_h=6.0), description="share of installed power")
     temperature: ErrorConfig = Field(ErrorConfig(deviation=1.0, memory_h=12.0), description="kelvin")
-    spread_memory_h: PositiveFloat = Field(3.0, description="hours after which an imbalance spread has faded to 1/e")
+    spread_memory_h: PositiveFloat = Field(1.6, description="hours after which an imbalance spread has faded to 1/e")
 
 
 class PriceConfig(Settings):
@@ -139,6 +139,12 @@ class PriceConfig(Settings):
     up_share: float = Field(0.22, ge=0.0, le=1.0, description="share of hours with up-regulation")
     down_share: float = Field(0.35, ge=0.0, le=1.0, description="share of hours with down-regulation")
     spread_mean: NonNegativeFloat = Field(44.0, description="mean |imbalance - spot| where it is not zero")
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.up_share + self.down_share > 1.0:
+            raise ValueError("'up_share' and 'down_share' sum to at most 1")
+        return self
 
 
 class WindConfig(Settings):

@@ -33,9 +33,7 @@ class GridModel:
     rating_kva: Tensor  # [E] apparent power at rated current and nominal voltage
     voltage_lower: Tensor  # [M] p.u.
     voltage_upper: Tensor  # [M] p.u.
-    downstream: (
-        Tensor  # [E, M] share of the node's power that the element carries: 1, 0, or a part in parallel
-    )
+    downstream: Tensor  # [E, M] share of the node's power that the element carries: 1, 0, or a part in parallel
 
 
 @dataclass(frozen=True)

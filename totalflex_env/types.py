@@ -2,8 +2,8 @@
 
 What is traded (flex-offers, orders, bookings) has a page of its own, `trade_types.py`; the grid is in `grid_model.py`.
 
-All records are frozen and hold tensors, batch first. Letters: B rows (copies of the world), T slots of an episode, P houses, N devices = S storages + H thermal devices + A appliances
-(in this order), M grid nodes, E grid elements (lines, then transformers), L limited elements, K steps of a curve.
+All records are frozen and hold tensors, batch first. B rows (copies of the world), T slots, P houses, N devices =
+S storages + H thermal devices + A appliances, M grid nodes, E grid elements, L limited elements, K steps of a curve.
 Consumption is positive. Energies are kWh per slot, prices EUR/kWh, temperatures degrees Celsius, voltages per unit.
 """
 
@@ -144,6 +144,8 @@ class Outlook:
     cheapest: Tensor  # [B, T] int64, slots in rising order of the spot price
     load_kwh: Tensor  # [B, T] expected consumption less PV of all houses without their devices
     holding_kwh: Tensor  # [B, T] expected energy that keeps all thermal devices at their set-points
+    storage_value: Tensor  # [B, T + 1, S, V] EUR/kWh, marginal value of stored energy at V levels from empty to full
+    heat_value: Tensor  # [B, T + 1, H, V] EUR/K, marginal value of a thermal device's level in its band
 
 
 @dataclass(frozen=True)

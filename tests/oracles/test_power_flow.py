@@ -25,13 +25,16 @@ def rural() -> Any:
 
 
 def parallel_and_switches() -> Any:
-    """Parallel transformers and cables, fused buses, a switch with impedance, a line open at one end, a shunt, taps."""
+    """Parallel transformers and cables, fused buses, a switch with impedance, a line open at one end, a shunt, taps.
+
+    The rated voltages of the transformers are not those of their buses.
+    """
     net = pp.create_empty_network()
     medium, low, fused, far, end, off = (pp.create_bus(net, kv) for kv in (20.0, 0.4, 0.4, 0.4, 0.4, 0.4))
     pp.create_ext_grid(net, medium, vm_pu=1.01, va_degree=3.0)
     for sn_mva, position in ((0.16, 1), (0.25, 1)):
         pp.create_transformer_from_parameters(
-            net, medium, low, sn_mva, 20.0, 0.4, 1.4, 4.0, 0.46, 0.3, shift_degree=150.0, tap_side="hv", tap_neutral=0,
+            net, medium, low, sn_mva, 21.0, 0.41, 1.4, 4.0, 0.46, 0.3, shift_degree=150.0, tap_side="hv", tap_neutral=0,
             tap_min=-2, tap_max=2, tap_step_percent=2.5, tap_pos=position, tap_changer_type="Ratio",
         )  # fmt: skip
     pp.create_switch(net, low, fused, et="b", closed=True)
@@ -90,7 +93,7 @@ def test_own_loads_give_the_result_tables_of_runpp(net: Any) -> None:
 
 
 def test_up_to_the_brink_of_collapse(net: Any) -> None:
-    """Random shares of load up to the last level that converges here; at 1.02 times that level runpp has stopped, too."""
+    """Random shares of load up to the last level that converges here; at 1.02 times that level runpp fails, too."""
     grid = network.from_pandapower(net)
     active, reactive = random_load(grid)
     last = last_converged_scale(grid, active, reactive)
@@ -103,7 +106,9 @@ def test_up_to_the_brink_of_collapse(net: Any) -> None:
     torch.testing.assert_close(flow.voltage, judge.voltage, atol=VOLTAGE_PU, rtol=0.0)
     torch.testing.assert_close(flow.loading, judge.loading, atol=LOADING, rtol=0.0)
 
-    single = power_flow.solve(batch.to(grid, torch.float32), (scale[:3] * active).float(), (scale[:3] * reactive).float())
+    single = power_flow.solve(
+        batch.to(grid, torch.float32), (scale[:3] * active).float(), (scale[:3] * reactive).float()
+    )
     assert single.converged.all()
     torch.testing.assert_close(single.voltage.double(), judge.voltage[:3], atol=1e-4, rtol=0.0)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from baselines.program import Program, Task, assemble, energies
+from baselines.program import Program, Task, assemble
 from baselines.solver import Effort, Solver
 from baselines.tangents import tangents
 from totalflex_env import batch
@@ -143,13 +142,14 @@ def program_of(params: Params, episode: Episode, own_nomination: bool = False) -
             tangents=grid,
             limit=torch.full(grid.loading.shape[:2], 1e6, dtype=torch.float64),
             nomination_kwh=None if own_nomination else episode.nomination_kwh[0],
+            deviation_kwh=torch.zeros(SLOTS, dtype=torch.float64),
         )
     )
 
 
 def fixed_at(program: Program, energy: Tensor) -> Program:
     """The program with one more row per slot and device that fixes its energy [T, N]."""
-    block, (slots, devices) = program.block, energy.shape
+    block, devices = program.block, energy.shape[1]
     row = len(block.row_lower) + block.energy.slot * devices + block.energy.device
     rows = replace(
         block.rows,

@@ -11,6 +11,7 @@ from torch import Tensor
 from totalflex_env import batch
 from totalflex_env.config import EnvConfig
 from totalflex_env.devices import appliance, storage, thermal
+from totalflex_env.engine.values import stored_values
 from totalflex_env.grid import network
 from totalflex_env.grid_model import GridModel
 from totalflex_env.scenario.sources import make_source
@@ -74,10 +75,13 @@ def draw(world: World, seeds: Sequence[int]) -> Episode:
 def episode_of(params: Params, actual: Scenario, expected: Scenario) -> Episode:
     """Return the episode of a truth and its expectation, with nothing nominated yet."""
     floor, ceiling = thermal.envelope(params.thermal, expected)
+    storage_value, heat_value = stored_values(params, expected)
     outlook = Outlook(
         spot=expected.spot,
         cheapest=expected.spot.argsort(dim=1, stable=True),
         load_kwh=(expected.base_kwh - expected.pv_kwh).sum(dim=2),
         holding_kwh=thermal.holding(params.thermal, expected).sum(dim=2),
+        storage_value=storage_value,
+        heat_value=heat_value,
     )
     return Episode(actual, expected, outlook, torch.zeros_like(actual.spot), floor, ceiling)

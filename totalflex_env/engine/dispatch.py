@@ -12,28 +12,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from totalflex_env.devices import fleet, thermal
+from totalflex_env.devices import fleet, storage
+from totalflex_env.engine import values
 from totalflex_env.types import Situation
 
 AGGREGATOR_CONTROLS = (
     ("vehicle_worth", "shift of what a vehicle pays for energy now, 0.05 EUR/kWh at 1"),
     ("vehicle_headroom", "share of the forecast headroom that vehicles plan with, factor 2 at 1"),
     ("vehicle_urgency", "what a vehicle pays more as its slack runs out, 0.1 EUR/kWh at 1"),
-    ("heat_level", "shift of the heat stores' target, half of the comfort band at 1"),
-    ("heat_gain", "how strongly the target follows the price, factor 3 at 1"),
-    ("heat_hold", "price difference that moves heat away from its target, factor 8 at 1"),
-    ("battery_level", "shift of the prices between which batteries rest, 0.05 EUR/kWh at 1"),
-    ("battery_rest", "width between these prices, 0.05 EUR/kWh wider at 1"),
+    ("vehicle_hold", "price difference that moves a vehicle away from its plan, 0.02 EUR/kWh more at 1"),
+    ("heat_worth", "factor on the value of heat, 1.6 at 1"),
+    ("heat_hold", "price difference that moves heat away from its plan, 0.02 EUR/kWh more at 1"),
+    ("battery_worth", "factor on the value of stored energy, 1.6 at 1"),
+    ("battery_hold", "price difference that moves a battery away from its plan, 0.02 EUR/kWh more at 1"),
 )
 PRICE_STEP = 0.05
+HOLD = 0.02
+"""EUR/kWh. Balance prices are noisy and stay on one side for hours: following each of them moves too much."""
 URGENCY = 0.1
-HEAT_WINDOW = 32
-"""Slots that the heat rule compares the present price with (a house keeps heat for about eight hours)."""
-HEAT_GAIN = 1.5
-HEAT_HOLD = 0.02
-BATTERY_WINDOW = 48
-BATTERY_SHARE = 0.2
-"""Batteries buy in the cheapest fifth of the window and sell in the dearest."""
+FACTOR = 0.47
+"""Logarithm of the factor at 1."""
+STEPS = 9
+"""Points at which the value of stored energy is read between the limits of a slot."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def headroom(situation: Situation) -> Tensor:
 
 
 def cheapness(situation: Situation, window: int) -> Tensor:
-    """Return the share [B, 1] of the coming `window` slots whose price is above the present one, half if none is left."""
+    """Return the share [B, 1] of the coming `window` slots with a price above the present one, half if none is left."""
     slot, spot = situation.state.slot, situation.outlook.spot
     ahead = spot[:, slot + 1 : slot + 1 + window]
     if ahead.shape[1] == 0:
@@ -116,43 +116,72 @@ def cheapness(situation: Situation, window: int) -> Tensor:
 
 def _storages(situation: Situation, knob: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     params, slot = situation.params.storage, situation.state.slot
+    lower, upper = (fleet.split(situation.params, bound)[0] for bound in (situation.lower, situation.upper))
     own, together = vehicle_price(situation, market(situation), torch.exp(0.7 * knob[1]))
     slack = (situation.present.departure - slot) - remaining_need(situation) / params.charge_kwh
     urgent = knob[2] * URGENCY * torch.exp(-slack.clamp(min=0.0) / 8.0)
     worth = torch.maximum(own, together) + PRICE_STEP * knob[0] + urgent
-    low, high = battery_prices(situation)
-    centre, rest = (low + high) / 2.0 + PRICE_STEP * knob[6], ((high - low) / 2.0 + PRICE_STEP * knob[7]).clamp(min=0.0)
-    target = fleet.split(situation.params, situation.lower)[0].clamp(min=0.0)
-    return (
-        target,
-        torch.where(params.session, worth, centre + rest),
-        torch.where(params.session, worth, centre - rest),
-    )
+    spot = situation.expected.spot[:, None]
+    vehicle = _plan((torch.where(worth > spot, upper, lower), worth, worth), knob[3])
+    battery = _batteries(situation, lower, upper, knob)
+    target, less, more = (torch.where(params.session, a, b) for a, b in zip(vehicle, battery, strict=True))
+    return target, less, more
 
 
-def battery_prices(situation: Situation) -> tuple[Tensor, Tensor]:
-    """Return the prices [B, 1] below which batteries buy and above which they sell, apart by at least their losses."""
-    slot, spot = situation.state.slot, situation.outlook.spot
-    ahead = spot[:, slot : slot + BATTERY_WINDOW].sort(dim=1).values
-    rank = int(BATTERY_SHARE * (ahead.shape[1] - 1))
-    mean = spot.mean(dim=1, keepdim=True).clamp(min=0.0)
-    low, high = ahead[:, rank : rank + 1], ahead[:, ahead.shape[1] - 1 - rank :][:, :1]
-    efficiency = situation.params.storage.charge_efficiency * situation.params.storage.discharge_efficiency
-    refill = torch.maximum(high, mean)
-    return torch.minimum(low, refill * efficiency.amin()) if len(efficiency) else low, refill
+def _batteries(situation: Situation, lower: Tensor, upper: Tensor, knob: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """A battery buys below and sells above what its stored energy will be worth, losses included."""
+    params, slopes = situation.params.storage, situation.outlook.storage_value[:, situation.state.slot + 1]
+    energy = _steps(lower, upper).movedim(-1, 0)
+    stored = storage.advance(params, situation.state.devices.stored_kwh, energy)
+    value = values.slope_at(slopes, (stored / params.capacity_kwh).movedim(0, -1), 0.0)
+    middle = _between(energy.movedim(0, -1))
+    per_kwh = torch.where(middle > 0.0, params.charge_efficiency[:, None], 1.0 / params.discharge_efficiency[:, None])
+    worth = _between(value) * per_kwh * torch.exp(FACTOR * knob[6])[..., None]
+    return _plan(_bought(situation, worth, lower, upper), knob[7])
 
 
 def _heat(situation: Situation, knob: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    params, now = situation.params.thermal, situation.present
-    fill = 0.5 + HEAT_GAIN * torch.exp(1.1 * knob[4]) * (cheapness(situation, HEAT_WINDOW) - 0.5) + 0.5 * knob[3]
-    heating = params.direction > 0.0
-    low, high = torch.where(heating, params.lower, -params.upper), torch.where(heating, params.upper, -params.lower)
-    level = low + fill.clamp(0.0, 1.0) * (high - low)
-    target = thermal.energy_to(params, situation.state.devices.temperature, level, now.ambient, now.cop)
+    """Heat is bought until the value of one more kelvin has fallen to its price."""
+    params, now, slot = situation.params.thermal, situation.present, situation.state.slot
     lower, upper = (fleet.split(situation.params, bound)[1] for bound in (situation.lower, situation.upper))
-    hold = HEAT_HOLD * torch.exp(2.1 * knob[5])
-    price = situation.expected.spot[:, None].expand_as(target)
-    return torch.minimum(torch.maximum(target, lower), upper), price + hold, price - hold
+    empty, full = values.heat_band(params)
+    level = params.direction * situation.state.devices.temperature
+    idle = params.retention * level + (1.0 - params.retention) * params.direction * now.ambient
+    lift = params.kelvin_per_kwh * now.cop
+    fill = (idle[..., None] + lift[..., None] * _steps(lower, upper) - empty[:, None]) / (full - empty)[:, None]
+    value = values.slope_at(situation.outlook.heat_value[:, slot + 1], fill, 0.0)
+    worth = _between(value) * lift[..., None] * torch.exp(FACTOR * knob[4])[..., None]
+    return _plan(_bought(situation, worth, lower, upper), knob[5])
+
+
+def _steps(lower: Tensor, upper: Tensor) -> Tensor:
+    """Return energies [B, n, STEPS] from lower to upper limit."""
+    steps = torch.linspace(0.0, 1.0, STEPS, dtype=lower.dtype, device=lower.device)
+    return torch.lerp(lower[..., None], upper[..., None], steps)
+
+
+def _between(value: Tensor) -> Tensor:
+    """Return the means [..., n - 1] of neighbours in [..., n]."""
+    return (value[..., 1:] + value[..., :-1]) / 2.0
+
+
+def _bought(situation: Situation, worth: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the energy [B, n] kWh that is taken at the spot price when its steps are worth this [B, n, STEPS - 1].
+
+    With it come the mean worth [B, n] of the steps that are taken, and of those that are not.
+    """
+    taken = (worth > situation.expected.spot[:, None, None]).to(worth.dtype)
+    number = taken.sum(dim=2)
+    less = (worth * taken).sum(dim=2) / number.clamp(min=1.0)
+    more = (worth * (1.0 - taken)).sum(dim=2) / (STEPS - 1 - number).clamp(min=1.0)
+    return torch.lerp(lower, upper, number / (STEPS - 1)), less, more
+
+
+def _plan(bid: tuple[Tensor, Tensor, Tensor], knob: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a bid that only a price difference beyond the hold, set by `knob` [B, 1], moves away from its target."""
+    target, less, more = bid
+    hold = HOLD * (1.0 + knob)
+    return target, less + hold, more - hold
 
 
 def _appliances(situation: Situation) -> tuple[Tensor, Tensor, Tensor]:

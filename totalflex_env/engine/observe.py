@@ -21,7 +21,7 @@ AGGREGATOR_FEATURES = (
     "cheapness_8h", "cheapness_2h",
     "up_spread", "down_spread", "expected_imbalance", "last_imbalance", "last_price_difference", "nomination",
     "vehicles_present", "vehicles_need", "vehicles_urgent_1h", "vehicles_urgent_3h", "vehicle_price", "fleet_price",
-    "heat_level_mean", "heat_level_min", "heat_holding", "battery_level", "battery_low", "battery_high",
+    "heat_level_mean", "heat_level_min", "heat_holding", "battery_level",
     "headroom", "headroom_min_2h", "headroom_min_8h", "base_load", "wind",
 )  # fmt: skip
 PROSUMER_FEATURES = (
@@ -98,7 +98,6 @@ def _fleet(situation: Situation) -> dict[str, Tensor]:
     urgent = begun & (missing > 0.0)
     own, together = dispatch.vehicle_price(situation, dispatch.market(situation), torch.ones_like(missing[:, :1]))
     weight = missing / missing.sum(dim=1, keepdim=True).clamp(min=1e-9)
-    low, high = dispatch.battery_prices(situation)
     spot = situation.expected.spot
     level = heat_level(situation)
     vehicles = max(int(params.storage.session.sum()), 1)
@@ -113,8 +112,6 @@ def _fleet(situation: Situation) -> dict[str, Tensor]:
         "heat_level_min": level.amin(dim=1) if level.shape[1] else torch.zeros_like(spot),
         "heat_holding": situation.outlook.holding_kwh[:, slot] / _energy_scale(params),
         "battery_level": battery_level(situation),
-        "battery_low": (low[:, 0] - spot) / PRICE_UNIT,
-        "battery_high": (high[:, 0] - spot) / PRICE_UNIT,
     }
 
 

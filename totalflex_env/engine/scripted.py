@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from totalflex_env.scenario.uncertainty import SHARED_LOAD_ERROR
 from totalflex_env.types import Action, Situation
 
 CURVE_WIDTH = 2.0
@@ -70,6 +71,8 @@ def slot_deviation(situation: Situation) -> Tensor:
     errors, expected = situation.params.config.forecast, situation.expected
     hours = situation.params.slot_hours
     unknown = [1.0 - math.exp(-2.0 * hours / e.memory_h) for e in (errors.load, errors.wind)]
-    load = errors.load.deviation * unknown[0] ** 0.5 * expected.base_kwh.square().sum(dim=1).sqrt()
+    alone, together = expected.base_kwh.square().sum(dim=1), expected.base_kwh.sum(dim=1).square()
+    houses = torch.lerp(alone, together, SHARED_LOAD_ERROR).sqrt()
+    load = errors.load.deviation * unknown[0] ** 0.5 * houses
     wind = errors.wind.deviation * unknown[1] ** 0.5 * 3.0 * expected.wind_kwh
-    return (load.square() + wind.square()).sqrt().clamp(min=1e-3)
+    return torch.hypot(load, wind).clamp(min=1e-3)

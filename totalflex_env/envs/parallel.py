@@ -42,7 +42,7 @@ class TotalFlexParallelEnv(ParallelEnv):
     def __init__(self, env: Environment, render_mode: str | None, dtype: torch.dtype) -> None:
         self._simulator = worlds.make_simulator(env, dtype)
         params = self._simulator.world.params
-        config = params.config
+        self.config = config = params.config
         if not config.learners:
             raise ConfigError(config.name, "learners", config.learners, "at least one role, for agents to act for")
         if render_mode not in (None, "ansi"):
@@ -85,7 +85,7 @@ class TotalFlexParallelEnv(ParallelEnv):
         if not self.agents:
             raise ResetNeeded("the episode is over or has not begun: call reset() first")
         controls, clipped = spaces.pack(self._stack(actions), self._idle)
-        decision, outcome = self._simulator.step(action(self._situation, controls))
+        decision, outcome = self._simulator.step(action(self._simulator.situation(), controls))
         [info] = slot_infos(self._simulator.world.params.grid, decision, outcome)
         rewards = spaces.by_role(outcome.rewards)
         observations, truncated = self._look(), self._simulator.done
@@ -118,9 +118,8 @@ class TotalFlexParallelEnv(ParallelEnv):
         """Nothing is held open."""
 
     def _look(self) -> dict[str, Vector]:
-        """Remember the situation and return what each agent sees of it."""
-        self._situation = worlds.situation(self._simulator)
-        self._seen = spaces.unpack(observe(self._situation))
+        """Remember what all roles see now and return what each agent sees."""
+        self._seen = spaces.unpack(observe(worlds.situation(self._simulator)))
         return {name: self._seen[agent.role][0, agent.index].copy() for name, agent in self._agents.items()}
 
     def _stack(self, actions: dict[str, Vector]) -> spaces.Actions:

@@ -86,7 +86,7 @@ class TotalFlexVecEnv(VecEnv):
     def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.floating], NDArray[np.bool_], list[dict[str, Any]]]:
         """Advance by one slot; returns observations [slots, features], rewards [slots] EUR, ends [slots] and infos."""
         controls, clipped = spaces.pack({self._role: self._actions}, self._idle)
-        decision, outcome = self._simulator.step(action(self._situation, controls))
+        decision, outcome = self._simulator.step(action(self._simulator.situation(), controls))
         infos = slot_infos(self._simulator.world.params.grid, decision, outcome)
         observations, done = self._look(), self._simulator.done
         slot_info = self._slot_infos(infos, clipped[self._role], observations if done else None)
@@ -119,9 +119,8 @@ class TotalFlexVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
     def _look(self) -> NDArray[np.float32]:
-        """Remember the situation and return what the slots see of it [slots, features]."""
-        self._situation = worlds.situation(self._simulator)
-        seen = spaces.unpack(observe(self._situation))[self._role]
+        """What the slots see now [slots, features]."""
+        seen = spaces.unpack(observe(worlds.situation(self._simulator)))[self._role]
         return seen.reshape(self.num_envs, -1)
 
     def _rewards(self, outcome: Outcome) -> NDArray[np.floating]:

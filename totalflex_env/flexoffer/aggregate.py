@@ -192,7 +192,7 @@ def _group(offers: FlexOfferBatch, coupled: Tensor, grouping: Grouping) -> tuple
 
 
 def _cell(values: Tensor, width: int) -> Tensor:
-    """Return the cell [N] int64, counted from the least of the values [N] int64; values in a cell differ by up to `width`."""
+    """Return the cell [N] int64 of values [N] int64 that lie up to `width` apart in a cell, counted from the least."""
     return (values - values.min()) // (width + 1) if len(values) else values
 
 

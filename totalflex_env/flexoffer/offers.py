@@ -63,18 +63,20 @@ def slice_range(lower: Tensor, upper: Tensor, least: Tensor, greatest: Tensor) -
 def tighten(offers: FlexOfferBatch) -> FlexOfferBatch:
     """Return the offers with every bound moved to the last value that some assignment takes.
 
-    Keeps the set of assignments and, up to rounding, does nothing the second time. Levels without a bound stay so.
+    Keeps the set of assignments and, up to rounding, does nothing the second time. Levels without a bound stay so; one
+    after the last slice becomes the total.
     """
     least, greatest = reach(offers.lower, offers.upper, *levels(offers))
     lower, upper = slice_range(offers.lower, offers.upper, least, greatest)
+    before_last = _position(offers) < offers.slices.unsqueeze(1) - 1
     return replace(
         offers,
         lower=lower,
         upper=upper,
         total_lower=least[:, -1],
         total_upper=greatest[:, -1],
-        level_lower=torch.where(offers.level_lower.isfinite(), least, offers.level_lower),
-        level_upper=torch.where(offers.level_upper.isfinite(), greatest, offers.level_upper),
+        level_lower=torch.where(before_last & offers.level_lower.isfinite(), least, -torch.inf),
+        level_upper=torch.where(before_last & offers.level_upper.isfinite(), greatest, torch.inf),
     )
 
 

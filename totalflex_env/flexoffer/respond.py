@@ -39,7 +39,10 @@ def respond(offers: FlexOfferBatch, price: Tensor) -> tuple[Tensor, Tensor]:
 def _cheapest(offers: FlexOfferBatch, price: Tensor) -> Tensor:
     """Return the cheapest energies [N, W] kWh at a price [N, W] per slice."""
     leveled = (offers.level_lower.isfinite() | offers.level_upper.isfinite()).any(1).nonzero()[:, 0]
-    return _fill(offers, price).index_copy(0, leveled, _greedy(take_rows(offers, leveled), price[leveled]))
+    energy = _fill(offers, price)
+    if len(leveled):
+        energy = energy.index_copy(0, leveled, _greedy(take_rows(offers, leveled), price[leveled]))
+    return energy
 
 
 def _fill(offers: FlexOfferBatch, price: Tensor) -> Tensor:

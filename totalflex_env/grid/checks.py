@@ -62,9 +62,11 @@ def _refuse_missing_numbers(net: Net) -> None:
                 if not 0.0 < value < np.inf:
                     raise GridError(f"{label(net, table, index)}, {column}", value, "a number above 0")
     for index in _in_service(net, "line"):
-        ohm_per_km = complex(net.line.at[index, "r_ohm_per_km"], net.line.at[index, "x_ohm_per_km"])
-        if not abs(ohm_per_km) > 0.0:
-            raise GridError(f"{label(net, 'line', index)}, ohm per km", ohm_per_km, "an impedance other than 0")
+        reactance = float(net.line.at[index, "x_ohm_per_km"])
+        if reactance == 0.0 or not np.isfinite(
+            reactance
+        ):  # pandapower starts from a DC power flow, which divides by it
+            raise GridError(f"{label(net, 'line', index)}, x_ohm_per_km", reactance, "a number other than 0")
 
 
 def _in_service(net: Net, table: str) -> Iterable[int]:

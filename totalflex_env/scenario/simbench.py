@@ -93,7 +93,7 @@ def _write(loaded: SimbenchNet, path: Path) -> None:
 
 def _read(path: Path) -> SimbenchNet:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             fields = {name: arrays[name] for name in arrays.files}
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(str(path), "file", "unreadable", "a grid from the cache; delete the file") from error

@@ -57,7 +57,7 @@ def test_row_i_of_episode_e_has_seed_plus_e_times_rows_plus_i() -> None:
 
 
 def test_the_system_reward_is_what_a_slot_costs_beyond_what_was_bought(config: EnvConfig) -> None:
-    """-[spot L + (up - spot) r+ + (spot - down) r- + overload + voltage + discomfort + shortfall], L net consumption."""
+    """-[spot L + (up - spot) r+ + (spot - down) r- + overload + voltage + discomfort + shortfall], L the net load."""
     street = make_vec_env(config, num_envs=3, dtype=torch.float64, seed=1)
     simulator = worlds.make_simulator(config, torch.float64)
     simulator.reset([1, 2, 3])

@@ -29,7 +29,7 @@ def random_assignment() -> Callable[[FlexOfferBatch, int], tuple[Tensor, Tensor]
 
 
 def make_box(lower: list[list[float]], upper: list[list[float]]) -> FlexOfferBatch:
-    """Offers that start in slot 0, bounded slice by slice, whose default is the lower bound; every row all slices long."""
+    """Offers that start in slot 0, bounded slice by slice, whose default is the lower bound."""
     low, high = torch.tensor(lower, dtype=torch.float64), torch.tensor(upper, dtype=torch.float64)
     now = torch.zeros(len(low), dtype=torch.int64)
     unbounded = torch.full_like(low, torch.inf)
@@ -55,7 +55,7 @@ def make_box(lower: list[list[float]], upper: list[list[float]]) -> FlexOfferBat
 
 
 def make_random(seed: int, count: int, coupled: bool) -> FlexOfferBatch:
-    """Valid offers in quarters of a kWh (exact in floating point): 1 to 5 slices of either sign, windows of 0 to 4 slots.
+    """Valid offers in quarters of a kWh (exact in floating point): 1 to 5 slices, windows of 0 to 4 slots.
 
     With `coupled`, some have totals and levels that cut into the box. They are not tightened.
     """
@@ -80,7 +80,7 @@ def make_random(seed: int, count: int, coupled: bool) -> FlexOfferBatch:
         slices=slices,
         default=default,
         default_start=earliest,
-        price_shift=number(0, 4, count) * torch.tensor(0.25).double(),
+        price_shift=0.25 * number(0, 4, count).double(),
         acceptance=earliest,
         assignment=earliest + flexibility,
     )
@@ -101,18 +101,15 @@ def draw_assignment(offers: FlexOfferBatch, seed: int) -> tuple[Tensor, Tensor]:
     draw = torch.Generator().manual_seed(seed)
     span = offers.latest - offers.earliest + 1
     start = offers.earliest + (torch.rand(len(span), generator=draw) * span).long()
-    energy, (low, high) = torch.zeros_like(offers.lower), levels(offers)
-    for n in range(len(span)):
-        width = int(offers.slices[n])
-        floor, ceiling = low[n].tolist(), high[n].tolist()
-        for k in reversed(range(width - 1)):  # levels from which the later ones can be reached
-            floor[k] = max(floor[k], floor[k + 1] - float(offers.upper[n, k + 1]))
-            ceiling[k] = min(ceiling[k], ceiling[k + 1] - float(offers.lower[n, k + 1]))
-        level = 0.0
-        for k in range(width):
-            least = max(float(offers.lower[n, k]), floor[k] - level)
-            most = min(float(offers.upper[n, k]), ceiling[k] - level)
-            where = (3.0 * float(torch.rand(1, generator=draw)) - 1.0)
-            energy[n, k] = least + min(max(where, 0.0), 1.0) * (most - least)
-            level += float(energy[n, k])
+    energy, (floor, ceiling) = torch.zeros_like(offers.lower), (bound.clone() for bound in levels(offers))
+    for k in reversed(range(energy.shape[1] - 1)):  # levels from which the later ones can be reached
+        floor[:, k] = torch.maximum(floor[:, k], floor[:, k + 1] - offers.upper[:, k + 1])
+        ceiling[:, k] = torch.minimum(ceiling[:, k], ceiling[:, k + 1] - offers.lower[:, k + 1])
+    level = torch.zeros_like(energy[:, 0])
+    for k in range(energy.shape[1]):
+        least = torch.maximum(offers.lower[:, k], floor[:, k] - level)
+        most = torch.minimum(offers.upper[:, k], ceiling[:, k] - level)
+        where = (3.0 * torch.rand(len(span), generator=draw) - 1.0).clamp(0.0, 1.0)
+        energy[:, k] = least + where * (most - least)
+        level = level + energy[:, k]
     return start, energy

@@ -36,9 +36,9 @@ EVERY = torch.tensor([True])
 
 def made(box: Box) -> FlexOfferBatch:
     """One offer: answer by slot 4, assignment by slot 6, starts in 5..8, three slices."""
-    one = torch.ones(1, dtype=torch.int64)
-    offers = box([[0.0] * 3], [[1.0] * 3])
-    return replace(offers, earliest=5 * one, latest=8 * one, default_start=5 * one, acceptance=4 * one, assignment=6 * one)
+    earliest, latest, acceptance, assignment = (torch.tensor([slot]) for slot in (5, 8, 4, 6))
+    offers = replace(box([[0.0] * 3], [[1.0] * 3]), earliest=earliest, latest=latest, default_start=earliest)
+    return replace(offers, acceptance=acceptance, assignment=assignment)
 
 
 def in_state(offers: FlexOfferBatch, state: OfferState) -> FlexOfferBatch:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from totalflex_env.batch import equal, take_rows, to
 from totalflex_env.errors import OfferError
-from totalflex_env.flexoffer.offers import concatenate, contains, levels, load, tighten, validate
+from totalflex_env.flexoffer.offers import concatenate, contains, levels, load, tighten, used, validate
 from totalflex_env.trade_types import FlexOfferBatch
 
 Box = Callable[[list[list[float]], list[list[float]]], FlexOfferBatch]
@@ -21,7 +21,7 @@ RandomOffers = Callable[[int, int, bool], FlexOfferBatch]
 
 
 def members(offers: FlexOfferBatch) -> torch.Tensor:
-    """All integer profiles [n, 3] of one offer with three slices; its bounds are integers, so they are attained by some."""
+    """All integer profiles [n, 3] of one offer with three slices; bounds in integers are attained by some."""
     values = [range(int(low), int(high) + 1) for low, high in zip(offers.lower[0], offers.upper[0], strict=True)]
     profiles = torch.tensor(list(product(*values)), dtype=torch.float64).reshape(-1, 3)
     many = take_rows(offers, torch.zeros(len(profiles), dtype=torch.int64))
@@ -35,14 +35,13 @@ maybe = st.one_of(st.none(), bounds)
 @given(slices=st.tuples(bounds, bounds, bounds), total=maybe, first=maybe, second=maybe)
 def test_tightened_bounds_are_attained_and_the_assignments_stay(slices, total, first, second, box: Box) -> None:
     offers = box([[low for low, _ in slices]], [[high for _, high in slices]])
-    low, high = [[b[0] if b else -torch.inf] for b in (first, second)], [[b[1] if b else torch.inf] for b in (first, second)]
-    offers = replace(
-        offers,
-        level_lower=torch.tensor([[*low[0], *low[1], -torch.inf]]).double(),
-        level_upper=torch.tensor([[*high[0], *high[1], torch.inf]]).double(),
+    least, most = (
+        torch.tensor([bound or (-torch.inf, torch.inf) for bound in (first, second, None)]).double().T[:, None]
     )
+    offers = replace(offers, level_lower=least, level_upper=most)
     if total:
-        offers = replace(offers, total_lower=torch.tensor([float(total[0])]), total_upper=torch.tensor([float(total[1])]))
+        least, most = torch.tensor(total).double()[:, None]
+        offers = replace(offers, total_lower=least, total_upper=most)
     before, tight = members(offers), tighten(offers)
     if not len(before):
         with pytest.raises(OfferError):
@@ -55,12 +54,12 @@ def test_tightened_bounds_are_attained_and_the_assignments_stay(slices, total, f
     assert tight.total_lower[0] == before.sum(1).min()
     assert tight.total_upper[0] == before.sum(1).max()
     reached = before.cumsum(1)
-    for bound, extreme in ((tight.level_lower[0], reached.min(0).values), (tight.level_upper[0], reached.max(0).values)):
-        assert torch.equal(bound[bound.isfinite()], extreme[bound.isfinite()])
+    for bound, extreme in ((tight.level_lower, reached.amin(0)), (tight.level_upper, reached.amax(0))):
+        assert torch.equal(bound[0, bound[0].isfinite()], extreme[bound[0].isfinite()])
 
 
 @given(seed=st.integers(0, 10_000))
-def test_tightening_changes_no_membership_of_random_offers(seed: int, random_offers: RandomOffers, random_assignment) -> None:
+def test_tightening_changes_no_membership(seed: int, random_offers: RandomOffers, random_assignment) -> None:
     offers = random_offers(seed, 8, True)
     validate(offers)
     tight = tighten(offers)
@@ -69,21 +68,23 @@ def test_tightening_changes_no_membership_of_random_offers(seed: int, random_off
     start, energy = random_assignment(offers, seed)
     assert contains(offers, start, energy).all()
     assert contains(tight, start, energy).all()
-    elsewhere = energy + torch.where(offers.upper != 0.0, torch.randn(8, 5, generator=torch.Generator().manual_seed(seed)), 0.0)
+    anything = torch.randn(8, 5, generator=torch.Generator().manual_seed(seed)).double()
+    elsewhere = energy + torch.where(used(offers), anything, 0.0)
     assert torch.equal(contains(offers, start, elsewhere), contains(tight, start, elsewhere))
 
 
 def test_levels_of_a_storage_tighten_its_slices(box: Box) -> None:
     """Power 2 either way, 1 kWh stored, room for 2 more: it may give 1 in the first slot, and take at most 2.
 
-    Having taken 2 it is full, so the least level after the first slot is -1, the greatest 2; a need of 2 more at the end
-    leaves after the first slot at least 0.
+    It has to be full after the second slot, so it cannot give anything in the first: from -1 it could not be filled.
     """
     offers = box([[-2.0, -2.0]], [[2.0, 2.0]])
-    offers = replace(offers, level_lower=torch.tensor([[-1.0, 2.0]]).double(), level_upper=torch.tensor([[2.0, 2.0]]).double())
+    stored, room = torch.tensor([[-1.0, 2.0]]).double(), torch.tensor([[2.0, 2.0]]).double()
+    offers = replace(offers, level_lower=stored, level_upper=room)
     tight = tighten(offers)
-    assert tight.level_lower.tolist() == [[0.0, 2.0]]
-    assert tight.level_upper.tolist() == [[2.0, 2.0]]
+    assert tight.level_lower.tolist() == [[0.0, -torch.inf]]
+    assert tight.level_upper.tolist() == [[2.0, torch.inf]]
+    assert (float(tight.total_lower), float(tight.total_upper)) == (2.0, 2.0)
     assert tight.lower.tolist() == [[0.0, 0.0]]
     assert tight.upper.tolist() == [[2.0, 2.0]]
 
@@ -121,7 +122,8 @@ def changed(offers: FlexOfferBatch, field: str, value: object) -> FlexOfferBatch
 def test_every_rule_names_the_offer_and_the_value(field: str, value: object, rule: str, box: Box) -> None:
     offers = box([[0.0, 0.0]] * 2, [[1.0, 1.0]] * 2)
     three = torch.full((2,), 3)
-    offers = replace(offers, earliest=three - 1, latest=three + 1, default_start=three, acceptance=three, assignment=three)
+    offers = replace(offers, earliest=three - 1, latest=three + 1, default_start=three)
+    offers = replace(offers, acceptance=three, assignment=three)
     validate(offers)
     with pytest.raises(OfferError, match=rule) as error:
         validate(changed(offers, field, value))
@@ -133,12 +135,11 @@ def test_totals_and_levels_out_of_reach_are_refused(box: Box) -> None:
     offers = box([[0.0, 0.0]], [[1.0, 1.0]])
     with pytest.raises(OfferError, match="slices can meet the totals"):
         validate(replace(offers, total_lower=offers.total_lower + 3.0, total_upper=offers.total_upper + 3.0))
-    inverted = replace(offers, level_lower=offers.level_lower.clamp(min=2.0), level_upper=offers.level_upper.clamp(max=1.0))
+    two, one = (torch.full((1, 2), value).double() for value in (2.0, 1.0))
     with pytest.raises(OfferError, match="level_lower <= level_upper"):
-        validate(inverted)
-    rising = replace(offers, level_upper=torch.tensor([[0.25, torch.inf]]).double(), total_lower=torch.tensor([1.5]).double())
-    with pytest.raises(OfferError, match="slices can meet the levels"):
-        validate(rising)
+        validate(replace(offers, level_lower=two, level_upper=one))
+    with pytest.raises(OfferError, match="slices can meet the levels"):  # 1.5 kWh, of which a quarter in the first slot
+        validate(replace(offers, level_upper=one * torch.tensor([0.25, torch.inf]), total_lower=1.5 * one[:, 0]))
 
 
 def test_membership_looks_at_window_slices_totals_and_levels(box: Box) -> None:

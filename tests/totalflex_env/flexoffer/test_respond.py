@@ -71,7 +71,8 @@ def test_long_storage_against_a_linear_program(box: Box) -> None:
 
 def test_vehicle_charges_in_its_cheapest_slots(box: Box) -> None:
     """Needs 2.5 kWh at 1 kWh per slot; cheapest are slots 2, 0, then 3."""
-    offers = replace(box([[0.0] * 4], [[1.0] * 4]), total_lower=torch.tensor([2.5]).double(), total_upper=torch.tensor([2.5]).double())
+    need = torch.tensor([2.5]).double()
+    offers = replace(box([[0.0] * 4], [[1.0] * 4]), total_lower=need, total_upper=need)
     _, energy = respond(offers, torch.tensor([0.2, 0.4, 0.1, 0.3]).double())
     assert energy.tolist() == [[1.0, 0.0, 1.0, 0.5]]
 

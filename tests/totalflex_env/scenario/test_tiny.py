@@ -1,8 +1,8 @@
 """The day that is solved by hand.
 
-Two houses, slots 0 to 3, spot 0.30, 0.10, 0.20, 0.40 EUR/kWh. House 0: base 0.25 kWh a slot, a vehicle of 4 kW (1 kWh a
-slot) that needs 2 kWh within slots 0 to 3, a dishwasher of 0.50 then 0.25 kWh that starts in slot 0, 1 or 2 at 0.002 EUR
-a slot of delay. House 1: base 0.50 kWh a slot, 0.25 kWh of solar energy in slots 1 and 2.
+Two houses, slots 0 to 3, spot 0.30, 0.10, 0.20, 0.40 EUR/kWh. House 0: base 0.25 kWh a slot, a vehicle of 4 kW, 1 kWh a
+slot, that needs 2 kWh within slots 0 to 3, a dishwasher of 0.50 then 0.25 kWh that starts in slot 0, 1 or 2 at 0.002
+EUR a slot of delay. House 1: base 0.50 kWh a slot, 0.25 kWh of solar energy in slots 1 and 2.
 
 Base less solar: 0.75 * 1.00 - 0.25 * (0.10 + 0.20) = 0.675 EUR.
 Left alone, the vehicle charges in slots 0 and 1 (0.40), the dishwasher starts in slot 0 (0.15 + 0.025): 1.25 EUR.

@@ -1,0 +1,130 @@
+"""The rolling horizon: plan to the end of the day with exactly the forecast that policies see, act, and plan again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from baselines.planner import Plan, Planner
+from baselines.program import Task
+from baselines.solver import Effort
+from baselines.tangents import Tangents, tangents, watched_nodes
+from totalflex_env import batch
+from totalflex_env.devices import thermal
+from totalflex_env.engine import scripted
+from totalflex_env.scenario.uncertainty import SHARED_LOAD_ERROR
+from totalflex_env.types import Action, Params, Scenario, Situation
+
+EFFORT = Effort(gap=5e-3, gap_eur=5e-3, seconds=10.0)
+
+PLAN_EVERY = 4
+"""Slots between two plans when no vehicle arrives and no appliance is loaded."""
+
+WIND_RATING = 3.0
+"""Rating of a wind park by its mean output."""
+
+
+@dataclass(frozen=True)
+class Solve:
+    """One plan that was made."""
+
+    slot: int
+    row: int
+    cost_eur: float  # from the slot to the end of the day, as planned
+    gap_eur: float
+    seconds: float
+    complete: bool  # False: time ran out, this is the best plan found by then
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What stays for a day: the grid and the comfort bounds as expected at its start."""
+
+    params: Params  # float64, whatever the episode is in
+    tangents: list[Tangents]  # B
+    heat_bounds: tuple[Tensor, Tensor]  # [B, T + 1, H]
+    limit: Tensor  # [T, L]
+
+
+class RollingMilp:
+    """Plans every hour and whenever a vehicle arrives or an appliance is loaded; nominates its first plan."""
+
+    def __init__(self, effort: Effort = EFFORT, plan_every: int = PLAN_EVERY) -> None:
+        self.plan_every = plan_every
+        self.solves: list[Solve] = []  # of the day
+        self._planner = Planner(effort)
+        self._frame: _Frame
+        self._plan_kwh: Tensor  # [B, T, N]
+
+    def nominate(self, situation: Situation) -> Tensor:
+        """Return the net consumption [B, T] kWh of the plan for the day as it is expected."""
+        self.reset(situation)
+        scenario = _known(situation)
+        plans = [self._plan(situation, scenario, row, None) for row in range(len(scenario.spot))]
+        return torch.stack([plan.net_kwh for plan in plans]).to(situation.nomination_kwh)
+
+    def reset(self, situation: Situation) -> None:
+        """Begin a day: find the tangents of its grid, forget its plans."""
+        params, scenario = batch.to(situation.params, dtype=torch.float64), _known(situation)
+        nodes, (rows, slots) = watched_nodes(params, scenario), scenario.spot.shape
+        share = params.config.market.dso_share
+        self._frame = _Frame(
+            params=params,
+            tangents=[tangents(params, batch.take_rows(scenario, torch.tensor([row])), nodes) for row in range(rows)],
+            heat_bounds=thermal.envelope(params.thermal, scenario),
+            limit=torch.full((slots, len(params.limited)), share, dtype=torch.float64),
+        )
+        self._plan_kwh = torch.zeros(rows, slots, len(params.house), dtype=torch.float64)
+        self.solves = []
+
+    def act(self, situation: Situation) -> Action:
+        """Plan the rows in which something has changed, and ask firmly for this slot of the plans."""
+        slot, now = situation.state.slot, situation.present
+        news = (now.arrival == slot).any(dim=1) | (now.ready == slot).any(dim=1) | (slot % self.plan_every == 0)
+        if bool(news.any()):
+            scenario = _known(situation)
+            for row in torch.nonzero(news).flatten().tolist():
+                self._plan_kwh[row] = self._plan(situation, scenario, row, situation.nomination_kwh[row]).energy_kwh
+        return scripted.follow(situation, self._plan_kwh[:, slot].to(situation.lower))
+
+    def _plan(self, situation: Situation, scenario: Scenario, row: int, nomination: Tensor | None) -> Plan:
+        """Plan the rest of the day of one row; without a nomination the plan is its own."""
+        only, frame, slot = torch.tensor([row]), self._frame, situation.state.slot
+        floor, ceiling = (bound[only] for bound in frame.heat_bounds)
+        known = batch.take_rows(scenario, only)
+        task = Task(
+            params=frame.params,
+            scenario=known,
+            state=batch.to(batch.take_rows(situation.state.devices, only), dtype=torch.float64),
+            slot=slot,
+            heat_bounds=(floor, ceiling),
+            tangents=frame.tangents[row],
+            limit=frame.limit,
+            nomination_kwh=nomination,
+            deviation_kwh=deviation(frame.params, known, slot) * (nomination is not None),
+        )
+        plan = self._planner.plan(task)
+        found = plan.solution
+        self.solves.append(Solve(slot, row, found.objective, found.gap_eur, found.seconds, found.complete))
+        return plan
+
+
+def deviation(params: Params, scenario: Scenario, slot: int) -> Tensor:
+    """Return the standard deviation [T] kWh of the net consumption of the one row of `scenario` as forecast at `slot`.
+
+    Errors of load and wind are autoregressive: known ones fade and new ones add up with the lead time.
+    """
+    errors, slots = params.config.forecast, scenario.spot.shape[1]
+    hours = (torch.arange(slots) - slot + 1).clamp(min=0) * params.slot_hours
+    new_load, new_wind = (1.0 - torch.exp(-2.0 * hours / error.memory_h) for error in (errors.load, errors.wind))
+    alone, together = scenario.base_kwh[0].square().sum(dim=1), scenario.base_kwh[0].sum(dim=1).square()
+    load = errors.load.deviation**2 * new_load * torch.lerp(alone, together, SHARED_LOAD_ERROR)
+    rating = WIND_RATING * scenario.wind_kwh[0].mean()
+    return (load + new_wind * (errors.wind.deviation * rating).square()).sqrt()
+
+
+def _known(situation: Situation) -> Scenario:
+    """Return what is known and expected of the day, in float64."""
+    return batch.to(situation.forecast().scenario, dtype=torch.float64)

@@ -1,0 +1,47 @@
+"""The timer: what a practitioner would install, with a clock and a look at what is plugged in, and nothing else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from totalflex_env.devices import fleet
+from totalflex_env.engine import scripted
+from totalflex_env.types import Action, Params, Situation
+
+NIGHT = (0.0, 6.0)
+"""Local hours in which vehicles charge."""
+
+TRANSFORMER_SHARE = 0.4
+"""Share of the rating next to the root that all vehicles together may draw."""
+
+
+class Timer:
+    """Vehicles charge at night and share a fixed part of the transformer; all other devices are left alone."""
+
+    def reset(self, situation: Situation) -> None:
+        """Nothing is remembered."""
+
+    def act(self, situation: Situation) -> Action:
+        """Return the action of the clock; the limits still make every vehicle ready in time."""
+        params = situation.params
+        lower, upper = (fleet.split(params, bound)[0] for bound in (situation.lower, situation.upper))
+        waiting = (upper > 0.0) & params.storage.session
+        share = budget_kwh(params) / waiting.sum(dim=1, keepdim=True).clamp(min=1)
+        charge = torch.minimum(upper, share.to(upper)) if is_night(params, situation.state.slot) else lower
+        storages = torch.where(params.storage.session, charge, fleet.split(params, situation.default)[0])
+        return scripted.untraded(situation, torch.cat([storages, situation.default[:, storages.shape[1] :]], dim=1))
+
+
+def is_night(params: Params, slot: int) -> bool:
+    """Return whether the timer has switched on in `slot`."""
+    hour = (params.config.scenario.start_hour + slot * params.slot_hours) % 24.0
+    return NIGHT[0] <= hour < NIGHT[1]
+
+
+def budget_kwh(params: Params) -> Tensor:
+    """Return the energy [] kWh per slot that all vehicles together may draw."""
+    root = params.grid.rating_kva[params.limited[-1:]]
+    return (root if len(root) else torch.full_like(params.grid.rating_kva[:1], torch.inf))[0] * (
+        TRANSFORMER_SHARE * params.slot_hours
+    )

@@ -1,0 +1,149 @@
+"""Compare policies: python evaluate.py CONFIG [--seeds A:B] [--out DIR] [--field=value ...], e.g. --split=validation.
+
+CONFIG is the path of a YAML file or a name registered under configs/evaluate. Every policy is tried on the days of the
+seeds A, A + 1, ... B - 1; DIR then holds metrics.json, report.html and config.yaml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import json
+import multiprocessing
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from baselines import catalog
+from policies import checkpoint
+from policies.config import EvaluateConfig, environment
+from policies.run_folder import read_curve, write
+from totalflex_env import config_files
+from totalflex_env.config import EnvConfig
+from totalflex_env.engine.build import World, build
+from totalflex_env.errors import exit_on_error
+from totalflex_env.evaluation import metrics, report
+from totalflex_env.evaluation.figures import Clock, LearningCurve
+from totalflex_env.evaluation.protocol import try_policy
+from totalflex_env.evaluation.results import Results, concatenate
+from totalflex_env.units import SLOT_HOURS
+
+FORESIGHT, ROLLING = "foresight_milp", "rolling_milp"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One policy on some of the days."""
+
+    env: EnvConfig
+    name: str  # in tables
+    policy: str  # name of a baseline, or path of a policy folder
+    seeds: tuple[int, ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("config", metavar="CONFIG")
+    parser.add_argument("--seeds", metavar="A:B", help="days to compare on, A included, B not")
+    parser.add_argument("--out", metavar="DIR", help="folder of the results, instead of the configuration's")
+    options, overrides = parser.parse_known_args(arguments)
+    overrides += [f"--{name}={value}" for name, value in (("seeds", options.seeds), ("out", options.out)) if value]
+    return exit_on_error(lambda: evaluate(options.config, overrides))
+
+
+def evaluate(name_or_path: str, overrides: Sequence[str]) -> int:
+    """Compare the policies that the configuration names, write the results and print the table."""
+    config = config_files.load(EvaluateConfig, name_or_path, "evaluate", overrides)
+    env = environment(config.env, config.split)
+    names = {policy_name(policy): policy for policy in config.policies}
+    for policy in names.values():
+        make(policy)  # whatever is wrong with one is said before hours are spent on another
+    results = try_all(config, env, names)
+    references = metrics.References(config.default, config.foresight, config.rolling)
+    measured = metrics.metrics(metrics.Setting(env.name, scenario_hash(env)), references, results)
+    learned = tuple(name for name, policy in names.items() if is_folder(policy))
+    page = report.html(
+        report.Comparison(
+            title=config.title,
+            measured=measured,
+            references=references,
+            results=results,
+            learned=learned,
+            clock=Clock(env.scenario.start_hour, SLOT_HOURS),
+            curve=learning_curve(Path(names[learned[0]])) if learned else None,
+        )
+    )
+    config.out.mkdir(parents=True, exist_ok=True)
+    write(config.out / "config.yaml", config_files.dump(config))
+    write(config.out / "report.html", page)
+    write(config.out / "metrics.json", json.dumps(measured, indent=2, allow_nan=False) + "\n")
+    print(metrics.table(measured))
+    print(f"report: {config.out / 'report.html'}")
+    return 0
+
+
+def is_folder(policy: str) -> bool:
+    """Whether an entry of `policies` is the path of a policy folder and not the name of a baseline."""
+    return len(Path(policy).parts) > 1
+
+
+def policy_name(policy: str) -> str:
+    """Return the name in tables: of runs/NAME/policy it is NAME."""
+    path = Path(policy)
+    return path.parent.name if path.name == "policy" and is_folder(policy) else path.name
+
+
+def make(policy: str) -> Policy:
+    """Return the policy of that folder, or the baseline of that name."""
+    if is_folder(policy):
+        return checkpoint.load(Path(policy))[0]
+    return catalog.make(policy)
+
+
+def try_all(config: EvaluateConfig, env: EnvConfig, names: dict[str, str]) -> dict[str, Results]:
+    """Return what every policy did; optimisers take their days one by one, in several processes."""
+    tasks = []
+    for name in sorted(names, key=[FORESIGHT, ROLLING].__contains__, reverse=True):
+        groups = [(seed,) for seed in config.days] if name in {FORESIGHT, ROLLING} else [tuple(config.days)]
+        tasks += [Task(env, name, names[name], seeds) for seeds in groups]
+    parts: dict[str, list[Results]] = {name: [] for name in names}
+    with tqdm(total=len(names) * len(config.days), desc="days", unit="day") as bar:
+        for task, result in run_all(tasks, config.processes):
+            parts[task.name].append(result)
+            bar.update(len(task.seeds))
+    return {name: concatenate(part) for name, part in parts.items()}
+
+
+def run_all(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, Results]]:
+    """Run the tasks and yield each with its result as it comes."""
+    if processes == 1:
+        yield from ((task, run(task)) for task in tasks)
+        return
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        pending = {pool.submit(run, task): task for task in tasks}
+        try:
+            for future in as_completed(pending):
+                yield pending[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def run(task: Task) -> Results:
+    """Run one task in this process."""
+    torch.set_num_threads(1)
+    return try_policy(world(task.env), task.seeds, make(task.policy))
+
+
+@functools.cache
+def world(env: EnvConfig) -> World:
+    """Return the world of an environment, built once per process."""
+    return build(env)
