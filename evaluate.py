@@ -17,24 +17,24 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
-from baselines import catalog
+from baselines import catalog, foresight, rolling
 from policies import checkpoint
 from policies.config import EvaluateConfig, environment
 from policies.run_folder import read_curve, write
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
-from totalflex_env.engine.build import World, build
+from totalflex_env.engine.build import World, build, draw
 from totalflex_env.errors import exit_on_error
 from totalflex_env.evaluation import metrics, report
-from totalflex_env.evaluation.figures import Clock, LearningCurve
-from totalflex_env.evaluation.protocol import try_policy
-from totalflex_env.evaluation.results import Results, concatenate
+from totalflex_env.evaluation.figures import Clock
+from totalflex_env.evaluation.protocol import measure, try_policy
+from totalflex_env.evaluation.results import Program, Results, concatenate
+from totalflex_env.types import Policy
 from totalflex_env.units import SLOT_HOURS
-
-FORESIGHT, ROLLING = "foresight_milp", "rolling_milp"
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ def evaluate(name_or_path: str, overrides: Sequence[str]) -> int:
     config = config_files.load(EvaluateConfig, name_or_path, "evaluate", overrides)
     env = environment(config.env, config.split)
     names = {policy_name(policy): policy for policy in config.policies}
-    for policy in names.values():
-        make(policy)  # whatever is wrong with one is said before hours are spent on another
+    for policy in set(config.policies) - {catalog.FORESIGHT}:
+        make(policy)  # whatever is wrong with one is said before minutes are spent on another
     results = try_all(config, env, names)
+    setting = metrics.Setting(env.name, scenario_hash(env))
     references = metrics.References(config.default, config.foresight, config.rolling)
-    measured = metrics.metrics(metrics.Setting(env.name, scenario_hash(env)), references, results)
+    measured = metrics.metrics(setting, references, results)
     learned = tuple(name for name, policy in names.items() if is_folder(policy))
     page = report.html(
         report.Comparison(
@@ -79,7 +80,7 @@ def evaluate(name_or_path: str, overrides: Sequence[str]) -> int:
             results=results,
             learned=learned,
             clock=Clock(env.scenario.start_hour, SLOT_HOURS),
-            curve=learning_curve(Path(names[learned[0]])) if learned else None,
+            curve=read_curve(Path(names[learned[0]]).parent / "training") if learned else [],
         )
     )
     config.out.mkdir(parents=True, exist_ok=True)
@@ -109,14 +110,19 @@ def make(policy: str) -> Policy:
     return catalog.make(policy)
 
 
+def scenario_hash(env: EnvConfig) -> str:
+    """Return a hash of all that decides what a day is and how the references plan it."""
+    efforts = (foresight.EFFORT, rolling.EFFORT, rolling.PLAN_EVERY)
+    return hashlib.sha256(f"{config_files.digest(env)} {efforts}".encode()).hexdigest()
+
+
 def try_all(config: EvaluateConfig, env: EnvConfig, names: dict[str, str]) -> dict[str, Results]:
-    """Return what every policy did; optimisers take their days one by one, in several processes."""
-    tasks = []
-    for name in sorted(names, key=[FORESIGHT, ROLLING].__contains__, reverse=True):
-        groups = [(seed,) for seed in config.days] if name in {FORESIGHT, ROLLING} else [tuple(config.days)]
-        tasks += [Task(env, name, names[name], seeds) for seeds in groups]
+    """Return what every policy did; the optimisers come first and day by day, since they take longest."""
+    slow = [name for name in names if names[name] in {"rolling_milp", catalog.FORESIGHT}]
+    tasks = [Task(env, name, names[name], (seed,)) for name in slow for seed in config.days]
+    tasks += [Task(env, name, names[name], tuple(config.days)) for name in names if name not in slow]
     parts: dict[str, list[Results]] = {name: [] for name in names}
-    with tqdm(total=len(names) * len(config.days), desc="days", unit="day") as bar:
+    with tqdm(total=len(names) * len(config.days), desc="evaluating", unit="day") as bar:
         for task, result in run_all(tasks, config.processes):
             parts[task.name].append(result)
             bar.update(len(task.seeds))
@@ -140,10 +146,37 @@ def run_all(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, Resul
 def run(task: Task) -> Results:
     """Run one task in this process."""
     torch.set_num_threads(1)
-    return try_policy(world(task.env), task.seeds, make(task.policy))
+    here = world(task.env)
+    if task.policy == catalog.FORESIGHT:
+        return foresee(here, task.seeds)
+    policy = make(task.policy)
+    results = try_policy(here, task.seeds, policy)
+    if not isinstance(policy, rolling.RollingMilp):
+        return results
+    return replace(results, program=first_plans(policy.solves))
+
+
+def foresee(world: World, seeds: Sequence[int]) -> Results:
+    """Return what perfect foresight does: its plans, replayed in the engine."""
+    episode = draw(world, seeds)
+    found = catalog.foresight(world.params, episode)
+    program = Program(found.planned_cost_eur.numpy(), found.bound_eur.numpy(), found.mip_gap.numpy())
+    seconds = found.seconds.numpy() / episode.actual.spot.shape[1]
+    return replace(measure(world.params, seeds, episode.actual, found.trace), decision_seconds=seconds, program=program)
+
+
+def first_plans(solves: Sequence[rolling.Solve]) -> Program:
+    """Return what the rolling optimiser says of the plans that it began each day with."""
+    first = [solve for solve in solves if solve.slot == 0]
+    cost, gap = np.array([solve.cost_eur for solve in first]), np.array([solve.gap_eur for solve in first])
+    return Program(cost, cost - gap, gap / np.maximum(1.0, np.abs(cost)))
 
 
 @functools.cache
 def world(env: EnvConfig) -> World:
     """Return the world of an environment, built once per process."""
     return build(env)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,6 +22,7 @@ except ModuleNotFoundError as error:  # the solver is an extra; all other baseli
         raise
     _missing = error.name
 
+
 def _rolling_milp() -> Policy:
     _need_solver()
     return RollingMilp()

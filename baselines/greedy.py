@@ -1,4 +1,4 @@
-"""Price-greedy devices: each follows the spot price alone, knows neither its neighbours nor the grid, and sells nothing."""
+"""Price-greedy devices: each follows the spot price alone, knows no neighbours and no grid, and sells nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _storages(situation: Situation) -> Tensor:
 
 
 def _rank_prices(situation: Situation) -> tuple[Tensor, Tensor]:
-    """Return the prices [B, S] at which batteries buy and sell, further apart than their losses and than what refilling costs."""
+    """Return the prices [B, S] below which batteries buy and above which they sell, losses and refilling paid for."""
     params, slot, spot = situation.params.storage, situation.state.slot, situation.outlook.spot
     ahead = spot[:, slot : slot + round(BATTERY_HOURS / situation.params.slot_hours)].sort(dim=1).values
     rank = int(BATTERY_SHARE * (ahead.shape[1] - 1))
@@ -57,7 +57,7 @@ def _rank_prices(situation: Situation) -> tuple[Tensor, Tensor]:
 
 
 def _heat(situation: Situation) -> Tensor:
-    """Heat pumps and freezers run ahead as far as they may while the price is low, and as little as they may otherwise."""
+    """Heat pumps and freezers run as much as they may while the price is low, and as little as they may otherwise."""
     slot, spot = situation.state.slot, situation.outlook.spot
     lower, upper = (fleet.split(situation.params, bound)[1] for bound in (situation.lower, situation.upper))
     coming = spot[:, slot : slot + round(HEAT_HOURS / situation.params.slot_hours)]

@@ -40,8 +40,7 @@ def is_night(params: Params, slot: int) -> bool:
 
 
 def budget_kwh(params: Params) -> Tensor:
-    """Return the energy [] kWh per slot that all vehicles together may draw."""
-    root = params.grid.rating_kva[params.limited[-1:]]
-    return (root if len(root) else torch.full_like(params.grid.rating_kva[:1], torch.inf))[0] * (
-        TRANSFORMER_SHARE * params.slot_hours
-    )
+    """Return the energy [] kWh per slot that all vehicles together may draw; without end where nothing can overload."""
+    if len(params.limited) == 0:
+        return torch.tensor(torch.inf)
+    return params.grid.rating_kva[params.limited[-1]] * TRANSFORMER_SHARE * params.slot_hours

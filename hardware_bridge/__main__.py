@@ -7,17 +7,21 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
+from baselines import catalog
 from hardware_bridge.compare import largest
 from hardware_bridge.config import BridgeConfig
 from hardware_bridge.demo import Report, compare
+from policies import checkpoint
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
-from totalflex_env.engine.build import World, build
+from totalflex_env.engine.build import build
 from totalflex_env.engine.roles import ScriptedPolicy
-from totalflex_env.errors import exit_on_error
+from totalflex_env.errors import ConfigError, exit_on_error
 from totalflex_env.types import Policy
 
+SCRIPTED = "scripted"
 SHOWN_NOTES = 5
 
 
@@ -45,15 +49,23 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(name: str, overrides: Sequence[str]) -> int:
     begun = time.perf_counter()
     config = config_files.load(BridgeConfig, name, "bridge", overrides)
+    make_policy = policy_maker(config.policy)
     world = build(config_files.load(EnvConfig, config.env, "env"))
-    report = compare(config, world, policy_maker(config.policy, world))
+    report = compare(config, world, make_policy)
     print_report(config, report, time.perf_counter() - begun)
     return 0 if report.agrees else 1
 
 
-def policy_maker(name: str, world: World) -> Callable[[], Policy]:
-    """Return what makes the policy of that name."""
-    return ScriptedPolicy
+def policy_maker(name: str) -> Callable[[], Policy]:
+    """Return what makes the policy of a name or a folder, each time a new one; an unknown name is a ConfigError."""
+    if name == SCRIPTED:
+        return ScriptedPolicy
+    if len(Path(name).parts) > 1 or Path(name).is_dir():
+        return lambda: checkpoint.load(Path(name))[0]
+    if name not in catalog.POLICIES:
+        allowed = f"{SCRIPTED}, {', '.join(catalog.POLICIES)}, or the folder of a trained policy"
+        raise ConfigError("bridge", "policy", name, allowed)
+    return partial(catalog.make, name)
 
 
 def print_report(config: BridgeConfig, report: Report, seconds: float) -> None:

@@ -29,8 +29,8 @@ class EmbeddedBroker:
         self.config = config
         self.address = (config.host, config.port)
         self._bound: Future[int] = Future()
-        self._loop = asyncio.new_event_loop()
-        self._leave = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._leave: asyncio.Event
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
 
     def __enter__(self) -> Self:
@@ -43,11 +43,11 @@ class EmbeddedBroker:
         self._thread.join()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
+        asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         """Accept connections ourselves: a port of 0 is then known once bound, and nothing else is ever listened to."""
+        self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
         listener = contexts.ListenerConfig(type=contexts.ListenerType.EXTERNAL, bind=f"{self.config.host}:0")
         plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
         broker = Broker(contexts.BrokerConfig(listeners={LISTENER: listener}, plugins=plugins))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -114,7 +113,9 @@ def _check_names(path: Path, field: str, found: tuple[str, ...], known: tuple[st
         here = found[position] if position < len(found) else "(nothing)"
         there = known[position] if position < len(known) else "nothing more"
         if here != there:
-            raise DataError(str(path), f"{field}.{position}", here, f"{there!r}, as this version has it; train the policy anew")
+            raise DataError(
+                str(path), f"{field}.{position}", here, f"{there!r}, as this version has it; train the policy anew"
+            )
 
 
 def _read_weights(path: Path, actor: Actor) -> None:

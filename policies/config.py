@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig, Settings
@@ -16,8 +24,12 @@ Split = Literal["train", "validation", "test", "all"]
 class PpoConfig(Settings):
     """Proximal policy optimisation (Schulman et al. 2017)."""
 
-    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="width of each hidden layer, actor and critic")
-    learning_rate: PositiveFloat = Field(1e-3, description="at the start; falls linearly to zero at the end of the training")
+    hidden: tuple[PositiveInt, ...] = Field(
+        (64, 64), min_length=1, description="width of each hidden layer, actor and critic"
+    )
+    learning_rate: PositiveFloat = Field(
+        1e-3, description="at the start; falls linearly to zero at the end of the training"
+    )
     gamma: float = Field(0.995, gt=0.0, le=1.0, description="discount per slot")
     gae_lambda: float = Field(0.95, ge=0.0, le=1.0, description="of the generalised advantage estimate")
     n_steps: PositiveInt = Field(96, description="slots that every copy is run before an update")
@@ -27,7 +39,9 @@ class PpoConfig(Settings):
     entropy: NonNegativeFloat = 0.0
     value_weight: PositiveFloat = 0.5
     max_gradient: PositiveFloat = 0.5
-    initial_std: PositiveFloat = Field(0.3, description="standard deviation of the first actions around the scripted rule")
+    initial_std: PositiveFloat = Field(
+        0.3, description="standard deviation of the first actions around the scripted rule"
+    )
 
 
 class ValidationConfig(Settings):
@@ -50,7 +64,9 @@ class TrainConfig(Settings):
     time_limit_s: PositiveFloat = Field(180.0, description="seconds after which training ends, if that is earlier")
     ppo: PpoConfig = PpoConfig()
     validation: ValidationConfig = ValidationConfig()
-    checkpoint_every_s: PositiveFloat = Field(20.0, description="seconds between two states that --resume can go on from")
+    checkpoint_every_s: PositiveFloat = Field(
+        20.0, description="seconds between two states that --resume can go on from"
+    )
     out: Path = Field(Path("runs"), description="folder of the run")
 
     @field_validator("env")

@@ -109,4 +109,6 @@ def read_curve(folder: Path) -> list[CurvePoint]:
                 for row in csv.DictReader(file)
             ]
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(str(path), "row", str(error), "seconds, steps and validation_cost_eur as numbers") from error
+            raise DataError(
+                str(path), "row", str(error), "seconds, steps and validation_cost_eur as numbers"
+            ) from error

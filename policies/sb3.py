@@ -9,23 +9,20 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from policies.config import PpoConfig, TrainConfig, environment
+from policies.config import TrainConfig
 from policies.learned import LearnedPolicy
-from policies.network import Actor, Standardise, make_actor
+from policies.network import Actor, Standardise
 from policies.run_folder import CurvePoint, RunFolder, write_curve
 from policies.validation import Validator
-from totalflex_env.engine.observe import AGGREGATOR_FEATURES
-from totalflex_env.engine.roles import AGGREGATOR_CONTROLS
-from totalflex_env.envs.sb3 import TotalFlexVecEnv, make_vec_env
+from totalflex_env.envs.sb3 import TotalFlexVecEnv
 from totalflex_env.errors import MissingExtraError
 
 try:

@@ -50,12 +50,16 @@ class Session:
         self._validated = self._saved = 0.0
         self._events = SummaryWriter(str(run.training))
         limit = round(config.time_limit_s)
-        self._bar = tqdm(total=limit, desc=f"training {config.name}", unit="s", bar_format="{l_bar}{bar}| {n}/{total} s{postfix}")
+        self._bar = tqdm(
+            total=limit, desc=f"training {config.name}", unit="s", bar_format="{l_bar}{bar}| {n}/{total} s{postfix}"
+        )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         """Close the bar and the events; Ctrl-C only ends the training."""
         self._bar.close()
         self._events.close()

@@ -1,6 +1,4 @@
-"""The world on one page: the records that cross module boundaries.
-
-What is traded (flex-offers, orders, bookings) has a page of its own, `trade_types.py`; the grid is in `grid_model.py`.
+"""The world on one page: the records that cross module boundaries. What is traded is in `trade_types.py`.
 
 All records are frozen and hold tensors, batch first. B rows (copies of the world), T slots, P houses, N devices =
 S storages + H thermal devices + A appliances, M grid nodes, E grid elements, L limited elements, K steps of a curve.

@@ -55,7 +55,9 @@ MESSAGES: list[tuple[Channel, Message]] = [
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The paths of all fields of nested mappings, mappings included."""
-    inner = [leaf for key, each in value.items() for leaf in leaves(each, (*path, key))] if isinstance(value, dict) else []
+    inner = (
+        [leaf for key, each in value.items() for leaf in leaves(each, (*path, key))] if isinstance(value, dict) else []
+    )
     return ([path] if path else []) + inner
 
 
@@ -68,7 +70,9 @@ def change(payload: bytes, path: tuple[str, ...], value: Any) -> bytes:
     return json.dumps(data).encode()
 
 
-EVERY_FIELD = [(channel, message, path) for channel, message in MESSAGES for path in leaves(json.loads(encode(message)))]
+EVERY_FIELD = [
+    (channel, message, path) for channel, message in MESSAGES for path in leaves(json.loads(encode(message)))
+]
 
 
 @pytest.mark.parametrize(("channel", "message"), MESSAGES)

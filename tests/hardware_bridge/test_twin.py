@@ -43,9 +43,7 @@ def test_the_state_is_what_the_devices_report(world: World, episode: Episode) ->
     assert not torch.equal(house.devices.start, fleet.start(known).start)
 
 
-def test_a_reading_of_another_kind_is_refused(
-    world: World, episode: Episode, reported: tuple[Telemetry, ...]
-) -> None:
+def test_a_reading_of_another_kind_is_refused(world: World, episode: Episode, reported: tuple[Telemetry, ...]) -> None:
     wrong = msgspec.structs.replace(reported[0], reading=ThermalReading(20.0))
     with pytest.raises(DataError, match="ev-0: reading"):
         twin.devices(world.params, episode.actual, (wrong, *reported[1:]))

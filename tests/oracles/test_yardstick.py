@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from baselines.default_schedule import DefaultSchedule
+from baselines.foresight import FollowPlan, ForesightPlan, foresight
+from baselines.greedy import PriceGreedy
 from baselines.program import Program, Task, assemble
+from baselines.rolling import RollingMilp
 from baselines.solver import Effort, Solver
 from baselines.tangents import tangents
+from baselines.timer import Timer
 from totalflex_env import batch
 from totalflex_env.config import (
     BatteryConfig,
@@ -26,8 +32,9 @@ from totalflex_env.config import (
 from totalflex_env.devices import appliance, fleet, storage, thermal
 from totalflex_env.engine import scripted
 from totalflex_env.engine.build import build, episode_of
+from totalflex_env.engine.nominate import nominate
 from totalflex_env.engine.rollout import rollout
-from totalflex_env.types import Action, Episode, Params, Scenario, Situation
+from totalflex_env.types import Action, Episode, Params, Policy, Scenario, Situation
 from totalflex_env.units import SLOT_HOURS
 
 SLOTS = 24
@@ -84,7 +91,7 @@ def random_scenario(params: Params, seed: int, slots: int = SLOTS) -> Scenario:
     fits = (departure - arrival) * params.storage.charge_kwh * params.storage.charge_efficiency
     outdoors = uniform(-12.0, 22.0, slots)
     heating = params.thermal.direction > 0.0
-    ready = whole(0, slots - 8, appliances)
+    ready = whole(0, max(slots - 8, 0), appliances)
     return Scenario(
         spot=spot,
         up=spot + uniform(0.0, 0.2, slots),
@@ -142,7 +149,7 @@ def program_of(params: Params, episode: Episode, own_nomination: bool = False) -
             tangents=grid,
             limit=torch.full(grid.loading.shape[:2], 1e6, dtype=torch.float64),
             nomination_kwh=None if own_nomination else episode.nomination_kwh[0],
-            deviation_kwh=torch.zeros(SLOTS, dtype=torch.float64),
+            deviation_kwh=torch.zeros_like(episode.nomination_kwh[0]),
         )
     )
 
@@ -182,3 +189,121 @@ def test_engine_trajectories_are_feasible_at_equal_cost(params: Params) -> None:
 @pytest.mark.slow
 def test_a_thousand_engine_trajectories_are_feasible_at_equal_cost(params: Params) -> None:
     compare(params, range(1000, 2000))
+
+
+def crowded(params: Params, factor: float) -> Params:
+    """The same world behind a grid whose ratings are divided by `factor`."""
+    grid = params.grid
+    tight = replace(
+        grid,
+        rating_kva=grid.rating_kva / factor,
+        end_loading=grid.end_loading * factor,
+        no_load_end_loading=grid.no_load_end_loading * factor,
+    )
+    transformer = torch.tensor([len(grid.rating_kva) - 1])
+    members = torch.ones(1, len(params.node), dtype=torch.bool)
+    return replace(params, grid=tight, limited=transformer, members=members)
+
+
+@pytest.fixture(scope="module")
+def tight(params: Params) -> Params:
+    """The same behind a transformer that is too small for what the devices would like to do."""
+    return crowded(params, 12.0)
+
+
+@pytest.fixture(scope="module")
+def episode(tight: Params) -> Episode:
+    return batch.concatenate_rows([random_episode(tight, seed) for seed in range(5)])
+
+
+@pytest.fixture(scope="module")
+def plan(tight: Params, episode: Episode) -> ForesightPlan:
+    return foresight(tight, episode)
+
+
+def test_the_replay_costs_what_was_planned(tight: Params, episode: Episode, plan: ForesightPlan) -> None:
+    default = rollout(tight, nominate(tight, episode, DefaultSchedule()), DefaultSchedule()).cost()
+    difference = (plan.cost_eur - plan.planned_cost_eur).abs()
+    assert float((difference / (default - plan.cost_eur)).amax()) < 0.02
+    assert float(default.sum() - plan.cost_eur.sum()) > 1.0
+
+
+def test_the_grid_binds(tight: Params, episode: Episode, plan: ForesightPlan) -> None:
+    greedy = rollout(tight, episode, PriceGreedy()).outcomes
+    assert float(greedy.flow.loading[..., tight.limited].amax()) > 1.2
+    assert float(plan.trace.outcomes.overload_kvah.sum()) < 0.1 * float(greedy.overload_kvah.sum())
+
+
+@pytest.mark.parametrize("policy", [DefaultSchedule(), PriceGreedy(), Timer(), RollingMilp(), Wander(3)])
+def test_no_policy_costs_less_than_the_bound(
+    tight: Params, episode: Episode, plan: ForesightPlan, policy: Policy
+) -> None:
+    trace = rollout(tight, nominate(tight, episode, policy), policy)
+    assert bool((trace.cost() >= plan.bound_eur - 1e-6).all())
+    assert bool((plan.cost_eur >= plan.bound_eur - 1e-6).all())
+
+
+def test_a_row_does_not_depend_on_the_others(tight: Params, episode: Episode, plan: ForesightPlan) -> None:
+    alone = foresight(tight, batch.take_rows(episode, torch.tensor([2])))
+    assert float(alone.bound_eur) == pytest.approx(float(plan.bound_eur[2]), abs=1e-3)
+    assert float(alone.cost_eur) == pytest.approx(float(plan.cost_eur[2]), abs=2e-2)
+
+
+def test_the_program_finds_the_optimum_of_all_schedules(params: Params) -> None:
+    """Every schedule of a vehicle, a lossy battery and a dishwasher over four slots runs in the engine at once.
+
+    Energies come in steps on which an optimum must lie: stored energy moves by 1 kWh up for 2 kWh drawn and by 1 kWh
+    down for 0.5 kWh given. In slots with prices below zero, charging while discharging would pay if it were possible.
+    """
+    one = torch.ones(1).double()
+    store = replace(
+        params.storage,
+        charge_kwh=torch.tensor([1.0, 2.0]).double(),
+        discharge_kwh=torch.tensor([0.0, 0.5]).double(),
+        capacity_kwh=torch.tensor([4.0, 2.0]).double(),
+        charge_efficiency=torch.tensor([1.0, 0.5]).double(),
+        discharge_efficiency=torch.tensor([1.0, 0.5]).double(),
+        unmet_price=torch.tensor([2.0, 0.0]).double(),
+        session=torch.tensor([True, False]),
+        house=torch.tensor([0, 1]),
+    )
+    wash = replace(
+        params.appliance,
+        profile_kwh=torch.tensor([[1.0, 0.5]]).double(),
+        duration=torch.tensor([2]),
+        delay_price=0.01 * one,
+        house=torch.tensor([1]),
+    )
+    small = replace(
+        params,
+        storage=store,
+        thermal=batch.take_rows(params.thermal, torch.zeros(0, dtype=torch.int64)),
+        appliance=wash,
+        house=torch.tensor([0, 1, 1]),
+    )
+    steps = [[0.0, 1.0]] * 4, [[-0.5, 0.0, 2.0]] * 4
+    vehicle, battery = (torch.tensor(list(itertools.product(*step))).double() for step in steps)
+    start = torch.eye(4, dtype=torch.float64)[:3]
+    choice = itertools.product(range(len(vehicle)), range(len(battery)), range(len(start)))
+    schedules = torch.stack([torch.stack([vehicle[v], battery[b], start[s]], dim=1) for v, b, s in choice])
+    for seed in range(8):
+        actual = random_scenario(small, seed, 4)
+        spot = actual.spot - (0.2 if seed % 2 else 0.0)
+        actual = replace(
+            actual,
+            spot=spot,
+            up=spot,
+            down=spot,
+            arrival=torch.tensor([[1, 0]]),
+            departure=torch.tensor([[4, 4]]),
+            need_kwh=torch.tensor([[2.0, 0.0]]).double(),
+            stored_kwh=torch.tensor([[0.0, 1.0]]).double(),
+            ready=torch.tensor([[0]]),
+            latest=torch.tensor([[2]]),
+        )
+        episode = episode_of(small, actual, actual)
+        everything = batch.take_rows(episode, torch.zeros(len(schedules), dtype=torch.int64))
+        costs = rollout(small, everything, FollowPlan(schedules)).outcomes.costs
+        best = (costs.total() - costs.voltage).sum(dim=1).amin()
+        found = Solver(program_of(small, episode, own_nomination=True).block).solve(EXACT)
+        assert found.objective == pytest.approx(float(best), abs=1e-5), seed

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from policies import checkpoint
 from policies.checkpoint import CARD, CONTROLS, WEIGHTS, Provenance
 from policies.network import Actor, make_actor

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
-from totalflex_env.engine.rollout import rollout
-from totalflex_env.engine.step import situation, start
+from totalflex_env.engine.step import connection, decide, moved, situation, start
 from totalflex_env.types import Episode, Params, Policy, Situation
 
 
@@ -27,8 +27,19 @@ def nominate(params: Params, episode: Episode, policy: Policy) -> Episode:
     """
     calm = replace(episode.expected, up=episode.expected.spot, down=episode.expected.spot)
     rehearsal = replace(episode, actual=calm, expected=calm)
-    if isinstance(policy, Nominator):
-        planned = policy.nominate(situation(params, rehearsal, start(params, rehearsal)))
-    else:
-        planned = rollout(params, rehearsal, policy).net_kwh
+    now = situation(params, rehearsal, start(params, rehearsal))
+    planned = policy.nominate(now) if isinstance(policy, Nominator) else _rehearse(params, rehearsal, policy, now)
     return replace(episode, nomination_kwh=planned)
+
+
+def _rehearse(params: Params, rehearsal: Episode, policy: Policy, now: Situation) -> Tensor:
+    """Return the net consumption [B, T] of the policy on the expected day; nothing is settled and no grid is solved."""
+    policy.reset(now)
+    state, consumption = now.state, []
+    for slot in range(rehearsal.actual.spot.shape[1]):
+        now = situation(params, rehearsal, state)
+        decision = decide(now, policy.act(now))
+        net = connection(params, rehearsal, slot, decision.energy_kwh).total()
+        state = moved(params, rehearsal, state, decision, (decision.energy_kwh, torch.zeros_like(net)))
+        consumption.append(net)
+    return torch.stack(consumption, dim=1)

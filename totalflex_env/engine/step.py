@@ -92,14 +92,13 @@ def realise(
     """Let devices move, the grid respond and money settle; a deployment hands in `metered_kwh` [B, N]."""
     actual, slot = episode.actual, state.slot
     energy = decision.energy_kwh if metered_kwh is None else metered_kwh
-    devices = fleet.advance(params, state.devices, energy, actual, slot)
-    twin = fleet.advance(params, state.twin, decision.position_kwh, actual, slot)
     net = connection(params, episode, slot, energy)
+    imbalance = net.total() - episode.nomination_kwh[:, slot]
+    after = moved(params, episode, state, decision, (energy, imbalance))
     flow = solve_grid(params, net)
     strain = limits.violations(params.grid, flow)
-    imbalance = net.total() - episode.nomination_kwh[:, slot]
-    comfort = fleet.discomfort(params, devices, actual, slot)
-    missing = end_shortfall(params, devices, episode, slot)
+    comfort = fleet.discomfort(params, after.devices, actual, slot)
+    missing = end_shortfall(params, after.devices, episode, slot)
     costs = Costs(
         spot=actual.spot[:, slot] * episode.nomination_kwh[:, slot],
         imbalance=actual.up[:, slot] * imbalance.clamp(min=0.0) + actual.down[:, slot] * imbalance.clamp(max=0.0),
@@ -132,8 +131,21 @@ def realise(
         ledger=ledger,
         rewards=settlement.rewards(ledger, costs, suffered),
     )
-    price = from_micro_eur(decision.balance_price).to(imbalance.dtype)
-    return State(slot + 1, devices, twin, last_imbalance_kwh=imbalance, last_price=price), outcome
+    return after, outcome
+
+
+def moved(
+    params: Params, episode: Episode, state: State, decision: Decision, delivered: tuple[Tensor, Tensor]
+) -> State:
+    """Return the state after a slot that `delivered` device energies [B, N] kWh and an imbalance [B] kWh."""
+    energy, imbalance = delivered
+    return State(
+        slot=state.slot + 1,
+        devices=fleet.advance(params, state.devices, energy, episode.actual, state.slot),
+        twin=fleet.advance(params, state.twin, decision.position_kwh, episode.actual, state.slot),
+        last_imbalance_kwh=imbalance,
+        last_price=from_micro_eur(decision.balance_price).to(imbalance.dtype),
+    )
 
 
 def step(episode: Episode, situation: Situation, action: Action) -> tuple[State, Decision, Outcome]:

@@ -18,7 +18,7 @@ from totalflex_env.envs.infos import Info, slot_infos
 from totalflex_env.envs.names import Role
 from totalflex_env.envs.worlds import Environment
 from totalflex_env.errors import MissingExtraError
-from totalflex_env.types import Outcome
+from totalflex_env.types import Outcome, Policy
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
@@ -70,6 +70,10 @@ class TotalFlexVecEnv(VecEnv):
         """Set the first seed of the next episodes, at random for None; returns that of each slot's next episode."""
         self._next_seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
         return [self._next_seed + slot // self._slots_per_row for slot in range(self.num_envs)]
+
+    def nominate_by(self, policy: Policy) -> None:
+        """Let `policy` buy day-ahead from the next episode on: what is nominated should be what is then done."""
+        self._simulator.nominator = policy
 
     def reset(self) -> NDArray[np.float32]:
         """Begin the next episodes and return the first observations [slots, features]."""

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -73,13 +74,20 @@ class Clock:
         axes.set_xlim(edges[0], edges[-1])
 
 
-@dataclass(frozen=True)
-class LearningCurve:
-    """How a policy was learned: its cost on the validation days as training went on."""
+class CurvePoint(Protocol):
+    """One validation during a training."""
 
-    seconds: Sequence[float]
-    steps: Sequence[float]
-    validation_cost_eur: Sequence[float]  # the first entry is the rule that learning starts from
+    @property
+    def seconds(self) -> float:
+        """Training time so far."""
+
+    @property
+    def steps(self) -> int:
+        """Slots so far, over all copies of the world."""
+
+    @property
+    def validation_cost_eur(self) -> float:
+        """Mean per validation day."""
 
 
 def style() -> AbstractContextManager[None]:
@@ -191,14 +199,15 @@ def money(results: Mapping[str, Results]) -> str:
     return _svg(figure)
 
 
-def learning(curve: LearningCurve) -> str:
-    """Draw the cost on the validation days against training time."""
+def learning(curve: Sequence[CurvePoint]) -> str:
+    """Draw the cost on the validation days against training time; the first point is the rule that learning starts from."""
     figure, (axes,) = _panels(1, 1, 2.9)
-    cost = np.asarray(curve.validation_cost_eur)
+    seconds, cost = [point.seconds for point in curve], np.array([point.validation_cost_eur for point in curve])
     axes.axhline(cost[0], color=MUTED, linestyle="--", linewidth=1.2, label="scripted rule")
-    axes.plot(curve.seconds, cost, color="#e9b489", marker="o", markersize=3, linewidth=1.2, label="policy")
-    axes.plot(curve.seconds, np.minimum.accumulate(cost), color=FURTHER_COLOURS[0], drawstyle="steps-post", label="best so far")
-    axes.set_xlabel(f"training time (s); {int(curve.steps[-1]):,} steps in all")
+    axes.plot(seconds, cost, color="#e9b489", marker="o", markersize=3, linewidth=1.2, label="policy")
+    best = np.minimum.accumulate(cost)
+    axes.plot(seconds, best, color=FURTHER_COLOURS[0], drawstyle="steps-post", label="best so far, which is kept")
+    axes.set_xlabel(f"training time (s); {curve[-1].steps:,} steps in all")
     axes.set_ylabel("cost (EUR/day)")
     axes.legend(loc="upper right")
     return _svg(figure)

@@ -132,7 +132,9 @@ def table(measured: Metrics) -> str:
     lines = [COLUMNS, UNITS, *rows(measured)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     texts = [
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths)))
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths))
+        )
         for line in lines
     ]
     return "\n".join([*texts[:2], "-" * len(texts[0]), *texts[2:]])

@@ -15,8 +15,8 @@ from totalflex_env.devices import fleet
 from totalflex_env.engine.build import World, draw
 from totalflex_env.engine.nominate import nominate
 from totalflex_env.engine.rollout import Trace, rollout
-from totalflex_env.evaluation.results import CAUSES, Array, Program, Results
-from totalflex_env.types import Episode, Params, Policy
+from totalflex_env.evaluation.results import CAUSES, Array, Results
+from totalflex_env.types import Params, Policy, Scenario
 
 LOADING_TOLERANCE = 1e-5
 """Accuracy of the power flow: a schedule that fills the transformer exactly does not overload it."""
@@ -25,14 +25,12 @@ LOADING_TOLERANCE = 1e-5
 def try_policy(world: World, seeds: Sequence[int], policy: Policy) -> Results:
     """Return what `policy` does on the days of `seeds`, all of them side by side, with its own nominations."""
     episode = nominate(world.params, draw(world, seeds), policy)
-    return measure(world.params, seeds, episode, rollout(world.params, episode, policy))
+    return measure(world.params, seeds, episode.actual, rollout(world.params, episode, policy))
 
 
-def measure(
-    params: Params, seeds: Sequence[int], episode: Episode, trace: Trace, program: Program | None = None
-) -> Results:
+def measure(params: Params, seeds: Sequence[int], actual: Scenario, trace: Trace) -> Results:
     """Return the figures and curves of a rollout of one row per seed."""
-    out, actual = trace.outcomes, episode.actual
+    out = trace.outcomes
     minutes = 60.0 * params.slot_hours
     overloaded = (out.flow.loading > 1.0 + LOADING_TOLERANCE).any(dim=2)
     rewards = out.rewards
@@ -47,29 +45,28 @@ def measure(
         decision_seconds=np.full(len(seeds), trace.decision_seconds / len(seeds)),
         causes_eur=_array(torch.stack([vars(out.costs)[cause].sum(dim=1) for cause in CAUSES], dim=1)),
         money_eur=_array(torch.stack([role.sum(dim=1) for role in roles], dim=1)),
-        power_kw=_array(_power(params, episode, out.energy_kwh)),
+        power_kw=_array(_power(params, actual, out.energy_kwh)),
         loading=_array(out.flow.loading.amax(dim=2)),
         net_kw=_array(out.net_kwh / params.slot_hours),
-        nomination_kw=_array(episode.nomination_kwh / params.slot_hours),
+        nomination_kw=_array((out.net_kwh - out.imbalance_kwh) / params.slot_hours),
         spot=_array(actual.spot),
         up=_array(actual.up),
         down=_array(actual.down),
-        program=program,
     )
 
 
-def _power(params: Params, episode: Episode, energy: Tensor) -> Tensor:
+def _power(params: Params, actual: Scenario, energy: Tensor) -> Tensor:
     """Return the consumption [D, T, 7] kW by kind of a schedule `energy` [D, T, N] kWh."""
     storages, thermals, appliances = fleet.split(params, energy)
     session, heating = params.storage.session, params.thermal.direction > 0.0
     kinds = [
-        episode.actual.base_kwh.sum(dim=2),
+        actual.base_kwh.sum(dim=2),
         thermals[..., heating].sum(dim=2),
         thermals[..., ~heating].sum(dim=2),
         appliances.sum(dim=2),
         storages[..., session].sum(dim=2),
         storages[..., ~session].sum(dim=2),
-        -episode.actual.pv_kwh.sum(dim=2),
+        -actual.pv_kwh.sum(dim=2),
     ]
     return torch.stack(kinds, dim=2) / params.slot_hours
 

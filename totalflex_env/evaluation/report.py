@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
 from totalflex_env.evaluation import figures, metrics
-from totalflex_env.evaluation.figures import Clock, LearningCurve
+from totalflex_env.evaluation.figures import Clock, CurvePoint
 from totalflex_env.evaluation.metrics import Metrics, References
 from totalflex_env.evaluation.results import Results
 
@@ -39,7 +39,7 @@ class Comparison:
     results: Mapping[str, Results]
     learned: tuple[str, ...]  # the policies that were learned
     clock: Clock
-    curve: LearningCurve | None  # None where no learning curve was recorded
+    curve: Sequence[CurvePoint]  # empty where none was recorded
 
 
 def html(comparison: Comparison) -> str:
@@ -98,7 +98,7 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, str]]:
             "minus the system cost.",
         ),
     ]
-    if comparison.curve is not None:
+    if comparison.curve:
         sections.append(
             (
                 "Learning curve",

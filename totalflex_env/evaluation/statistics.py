@@ -37,7 +37,9 @@ def score(default: Days, policy: Days, reference: Days, name: str) -> Score:
     """
     saved, possible = default - policy, default - reference
     if possible.sum() <= 0.0:
-        raise ScoreError(f"no score against {name}: it saves {possible.sum():.6g} EUR over {len(possible)} days, expected > 0")
+        raise ScoreError(
+            f"no score against {name}: it saves {possible.sum():.6g} EUR over {len(possible)} days, expected > 0"
+        )
     days = np.random.default_rng(0).integers(len(saved), size=(RESAMPLES, len(saved)))
     numerator, denominator = saved[days].sum(axis=1), possible[days].sum(axis=1)
     ratio = numerator / np.where(denominator > 0.0, denominator, 1.0)
@@ -45,5 +47,7 @@ def score(default: Days, policy: Days, reference: Days, name: str) -> Score:
     lower = np.quantile(np.where(denominator > 0.0, ratio, -np.inf), tail, method="lower")
     upper = np.quantile(np.where(denominator > 0.0, ratio, np.inf), 1.0 - tail, method="higher")
     if not (np.isfinite(lower) and np.isfinite(upper)):
-        raise ScoreError(f"no interval of the score against {name}: it saves too rarely on {len(saved)} days, take more")
+        raise ScoreError(
+            f"no interval of the score against {name}: it saves too rarely on {len(saved)} days, take more"
+        )
     return Score(float(saved.sum() / possible.sum()), float(lower), float(upper))

@@ -1,13 +1,13 @@
 """The world `tiny`, solved by hand.
 
-Two houses, four quarter-hours, nothing uncertain. Spot prices 0.30 0.10 0.20 0.40 EUR/kWh. Without devices the houses use
-0.75 0.75 0.75 0.75 kWh and the second roof produces 0 0.25 0.25 0, so 0.75 0.50 0.50 0.75 kWh cost 0.225 + 0.05 + 0.10 + 0.30
-= 0.675 EUR. A vehicle (1 kWh per slot) needs 2 kWh within the four slots; a dishwasher takes 0.5 then 0.25 kWh, is ready at
-once, may start in slots 0 to 2 and costs 0.002 EUR for every slot it waits.
+Two houses, four quarter-hours, nothing uncertain. Spot prices 0.30 0.10 0.20 0.40 EUR/kWh. Without devices the houses
+use 0.75 0.75 0.75 0.75 kWh and the second roof produces 0 0.25 0.25 0, so 0.75 0.50 0.50 0.75 kWh cost
+0.225 + 0.05 + 0.10 + 0.30 = 0.675 EUR. A vehicle (1 kWh per slot) needs 2 kWh within the four slots; a dishwasher takes
+0.5 then 0.25 kWh, is ready at once, may start in slots 0 to 2 and costs 0.002 EUR for every slot it waits.
 
 Default: the vehicle charges in slots 0 and 1 (0.30 + 0.10), the dishwasher starts at once (0.15 + 0.025): 1.25 EUR.
-Optimum: the vehicle charges in slots 1 and 2 (0.10 + 0.20), the dishwasher starts in slot 1 (0.05 + 0.05 + 0.002): 1.077 EUR.
-Starting it in slot 0 would cost 0.175, in slot 2 it would cost 0.10 + 0.10 + 0.004.
+Optimum: the vehicle charges in slots 1 and 2 (0.10 + 0.20), the dishwasher starts in slot 1 (0.05 + 0.05 + 0.002):
+1.077 EUR. Starting it in slot 0 would cost 0.175, in slot 2 it would cost 0.10 + 0.10 + 0.004.
 The nomination is what each of them then does, so nobody pays for an imbalance.
 """
 
@@ -81,7 +81,7 @@ def test_scripted_aggregator_finds_the_optimum(world: World) -> None:
 def test_who_pays_whom_at_the_optimum(world: World) -> None:
     """The twins charge 1 kWh in slots 0 and 1 and wash 0.5, 0.25 kWh; deviations sum to zero for both.
 
-    Houses pay the BRP the spot price for base load less PV (0.675 EUR) and for the twins (0.30 + 0.10 + 0.15 + 0.025 EUR).
+    Houses pay the BRP the spot price for base load less PV (0.675 EUR) and the twins (0.30 + 0.10 + 0.15 + 0.025 EUR).
     The BRP expects no imbalance, so the last unit costs it the mean of the up price (spot + 0.10) and the down price
     (spot - 0.05), give or take half a step of its curve; the energy it buys is exactly what it nominated.
     """

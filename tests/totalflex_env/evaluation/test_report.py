@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+
 from totalflex_env.evaluation import metrics, report
-from totalflex_env.evaluation.figures import Clock, LearningCurve
-from totalflex_env.evaluation.results import CAUSES, KINDS, ROLES, Program, Results, concatenate
+from totalflex_env.evaluation.figures import Clock
+from totalflex_env.evaluation.results import CAUSES, KINDS, Program, Results, concatenate
 from totalflex_env.evaluation.statistics import ScoreError
 
 REFERENCES = metrics.References(default="default_schedule", foresight="foresight_milp", rolling="rolling_milp")
@@ -27,6 +28,15 @@ KEYS = {
     "cost_eur", "score", "score_ci", "causal_score", "causal_score_ci", "overload_minutes", "voltage_minutes",
     "comfort_degree_hours", "unmet_kwh", "decision_seconds",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Point:
+    """One validation."""
+
+    seconds: float
+    steps: int
+    validation_cost_eur: float
 
 
 def made_up(cost: float, days: int = 4, slots: int = 96, seed: int = 0) -> Results:
@@ -140,7 +150,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_stands_alone_and_shows_every_policy(results: dict[str, Results]) -> None:
-    curve = LearningCurve([0.0, 10.0, 20.0], [0, 1000, 2000], [14.0, 15.0, 12.0])
+    curve = [Point(0.0, 0, 14.0), Point(10.0, 1000, 15.0), Point(20.0, 2000, 12.0)]
     comparison = report.Comparison(
         "Quickstart <1>", measured(results), REFERENCES, results, ("quickstart",), Clock(12, 0.25), curve
     )
@@ -153,10 +163,10 @@ def test_the_page_stands_alone_and_shows_every_policy(results: dict[str, Results
     assert not re.search(r"\bnan\b", text.split("</table>")[0])
     for name in COSTS:
         assert f"{name}</td>" in text
-    without = report.html(replace(comparison, curve=None))
+    without = report.html(replace(comparison, curve=[]))
     assert "Learning curve" not in without
 
 
 def test_the_same_comparison_gives_the_same_page(results: dict[str, Results]) -> None:
-    comparison = report.Comparison("t", measured(results), REFERENCES, results, (), Clock(12, 0.25), None)
+    comparison = report.Comparison("t", measured(results), REFERENCES, results, (), Clock(12, 0.25), [])
     assert report.html(comparison) == report.html(comparison)
