@@ -110,15 +110,14 @@ def _ends(params: Params, scenario: Scenario) -> tuple[Tensor, Tensor]:
 
 
 def _along_ray(params: Params, scenario: Scenario) -> tuple[Tensor, Tensor]:
-    """Return loadings [R, B, T, E] and voltages [R, B, T, M] on the way from least to full power."""
+    """Return loadings [R, B, T, E], infinite without a power flow, and voltages [R, B, T, M] on that way."""
     least, most = _ends(params, scenario)
     share = torch.linspace(0.0, 1.0, RAY_POINTS, dtype=least.dtype)[:, None, None, None]
     power = least + share * (most - least)
     reactive = (scenario.base_kvarh / params.slot_hours).expand_as(power)
     active, reactive = (_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive))
     flow = power_flow.solve(params.grid, active, reactive)
-    collapsed = 2.0 + torch.zeros_like(flow.loading)
-    loading = torch.where(flow.converged[:, None], flow.loading, collapsed)
+    loading = torch.where(flow.converged[:, None], flow.loading, torch.inf)
     return loading.unflatten(0, power.shape[:3]), flow.voltage.unflatten(0, power.shape[:3])
 
 
@@ -131,11 +130,12 @@ def _largest(params: Params, loading: Tensor) -> Tensor:
 def _reach(loading: Tensor) -> Tensor:
     """Return how far along the ray [R, ...] a loading last is at its rating, as a share [...] of its length.
 
-    The whole way where it never exceeds the rating; where it always does, the place of the least loading.
+    The whole way, as far as there is a power flow, where the loading never or always exceeds the rating.
     """
     steps = len(loading) - 1
-    within = (loading <= 1.0).to(torch.int8)
-    last = torch.where(within.any(dim=0), steps - within.flip(0).argmax(dim=0), loading.argmin(dim=0))
+    within = loading <= 1.0
+    candidates = torch.where(within.any(dim=0), within, loading.isfinite()).to(torch.int8)
+    last = steps - candidates.flip(0).argmax(dim=0)
     here, beyond = (loading.gather(0, at[None])[0] for at in (last, (last + 1).clamp(max=steps)))
     further = torch.where((here <= 1.0) & (beyond > 1.0), (1.0 - here) / (beyond - here).clamp(min=1e-9), 0.0)
     return (last + further) / steps

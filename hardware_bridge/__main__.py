@@ -60,7 +60,7 @@ def policy_maker(name: str) -> Callable[[], Policy]:
     """Return what makes the policy of a name or a folder, each time a new one; an unknown name is a ConfigError."""
     if name == SCRIPTED:
         return ScriptedPolicy
-    if len(Path(name).parts) > 1 or Path(name).is_dir():
+    if "/" in name or Path(name).is_dir():
         return lambda: checkpoint.load(Path(name))[0]
     if name not in catalog.POLICIES:
         allowed = f"{SCRIPTED}, {', '.join(catalog.POLICIES)}, or the folder of a trained policy"

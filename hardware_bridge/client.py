@@ -107,7 +107,7 @@ class Client:
             return
         client.subscribe([(subscription, AT_LEAST_ONCE) for subscription in self.subscriptions])
         for packet in self.presence.hello:
-            self.publish(packet, retain=True)
+            client.publish(packet.topic, packet.payload, AT_LEAST_ONCE, retain=True)
 
     def _on_subscribe(
         self, client: paho.Client, userdata: Any, mid: int, reasons: list[ReasonCode], more: Properties | None

@@ -21,35 +21,41 @@ from totalflex_env.config import EnvConfig, Settings
 Split = Literal["train", "validation", "test", "all"]
 
 
+class EvolutionConfig(Settings):
+    """Evolution strategies with antithetic pairs and common random numbers (Salimans et al. 2017)."""
+
+    hidden: tuple[PositiveInt, ...] = Field((), description="width of each hidden layer; none is a linear policy")
+    pairs: PositiveInt = Field(256, description="pairs of opposite perturbations per generation, each on a day of its own")
+    deviation: PositiveFloat = Field(0.03, description="of the perturbations of the parameters")
+    step: PositiveFloat = Field(0.05, description="length of the first steps, falls linearly to zero")
+    momentum: float = Field(0.8, ge=0.0, lt=1.0)
+    processes: PositiveInt = Field(2, description="processes that share a generation")
+
+
 class PpoConfig(Settings):
     """Proximal policy optimisation (Schulman et al. 2017)."""
 
-    hidden: tuple[PositiveInt, ...] = Field(
-        (64, 64), min_length=1, description="width of each hidden layer, actor and critic"
-    )
-    learning_rate: PositiveFloat = Field(
-        1e-3, description="at the start; falls linearly to zero at the end of the training"
-    )
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="width of each hidden layer")
+    num_envs: PositiveInt = Field(256, description="copies of the world stepped together")
+    learning_rate: PositiveFloat = Field(1e-3, description="of the first update, falls linearly to zero")
     gamma: float = Field(0.995, gt=0.0, le=1.0, description="discount per slot")
     gae_lambda: float = Field(0.95, ge=0.0, le=1.0, description="of the generalised advantage estimate")
     n_steps: PositiveInt = Field(96, description="slots that every copy is run before an update")
     epochs: PositiveInt = Field(4, description="passes over the collected slots per update")
-    minibatch: PositiveInt = Field(1024, description="slots per gradient step")
+    minibatch: PositiveInt = Field(2048, description="slots per gradient step")
     clip: PositiveFloat = Field(0.2, description="largest change of an action's probability ratio per update")
     entropy: NonNegativeFloat = 0.0
     value_weight: PositiveFloat = 0.5
     max_gradient: PositiveFloat = 0.5
-    initial_std: PositiveFloat = Field(
-        0.3, description="standard deviation of the first actions around the scripted rule"
-    )
+    initial_std: PositiveFloat = Field(0.1, description="standard deviation of the first actions around the rule")
 
 
 class ValidationConfig(Settings):
     """Which policy is kept: the one that costs least on days that are not trained on."""
 
-    days: PositiveInt = 16
+    days: PositiveInt = 64
     first_seed: NonNegativeInt = Field(5000, description="seed of the first validation day")
-    every_s: PositiveFloat = Field(20.0, description="seconds of training between two validations")
+    every_s: PositiveFloat = Field(15.0, description="seconds of training between two validations")
 
 
 class TrainConfig(Settings):
@@ -57,17 +63,15 @@ class TrainConfig(Settings):
 
     name: str = Field(description="of the run, and of the policy in reports")
     env: str = Field("street", description="registered name or path of the environment")
-    trainer: Literal["sb3_ppo"] = "sb3_ppo"
+    trainer: Literal["evolution", "sb3_ppo"] = "evolution"
     seed: NonNegativeInt = Field(0, description="of the weights, the exploration and the first training day")
-    num_envs: PositiveInt = Field(64, description="copies of the world stepped together")
-    total_steps: PositiveInt = Field(10_000_000, description="slots over all copies, after which training ends")
-    time_limit_s: PositiveFloat = Field(180.0, description="seconds after which training ends, if that is earlier")
+    total_steps: PositiveInt = Field(100_000_000, description="slots over all copies of the world, after which it ends")
+    time_limit_s: PositiveFloat = Field(180.0, description="seconds after which it ends, if that is earlier")
+    evolution: EvolutionConfig = EvolutionConfig()
     ppo: PpoConfig = PpoConfig()
     validation: ValidationConfig = ValidationConfig()
-    checkpoint_every_s: PositiveFloat = Field(
-        20.0, description="seconds between two states that --resume can go on from"
-    )
-    out: Path = Field(Path("runs"), description="folder of the run")
+    checkpoint_every_s: PositiveFloat = Field(15.0, description="seconds between two states that --resume goes on from")
+    out: Path = Field(description="folder of the run")
 
     @field_validator("env")
     @classmethod
@@ -88,7 +92,7 @@ class EvaluateConfig(Settings):
     foresight: str = Field("foresight_milp", description="baseline whose score is 1")
     rolling: str = Field("rolling_milp", description="baseline whose causal score is 1")
     processes: PositiveInt = Field(2, description="processes that share the days of the mixed-integer programs")
-    out: Path = Field(Path("runs"), description="folder of metrics.json, report.html and config.yaml")
+    out: Path = Field(description="folder of metrics.json, report.html and config.yaml")
 
     @field_validator("seeds")
     @classmethod

@@ -28,7 +28,7 @@ class Standardise(nn.Module):
 
 
 class Actor(nn.Module):
-    """A multilayer perceptron whose output, the controls, is cut to -1..1; all zeros is the scripted rule."""
+    """A linear map, or a perceptron with hidden layers, whose output, the controls, is cut to -1..1; all zeros is the scripted rule."""
 
     def __init__(self, standardise: Standardise, body: nn.Sequential, head: nn.Linear) -> None:
         super().__init__()
@@ -49,10 +49,11 @@ class Actor(nn.Module):
 
 def make_actor(mean: Tensor, deviation: Tensor, hidden: Sequence[int], controls: int) -> Actor:
     """Return an actor for features of that mean and deviation [F]; until weights are loaded it is the scripted rule."""
+    widths = [len(mean), *hidden]
     layers: list[nn.Module] = []
-    for width, following in pairwise([len(mean), *hidden]):
+    for width, following in pairwise(widths):
         layers += [nn.Linear(width, following), nn.Tanh()]
-    head = nn.Linear(hidden[-1], controls)
+    head = nn.Linear(widths[-1], controls)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return Actor(Standardise(mean, deviation), nn.Sequential(*layers), head)

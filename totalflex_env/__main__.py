@@ -40,7 +40,7 @@ def _summary(config: EnvConfig) -> str:
         "freezers": devices.freezer.count,
         "dishwashers": devices.dishwasher.count,
     }
-    grid = {"simbench": config.grid.code, "json": config.grid.path, "two_house": "two houses"}[config.grid.source]
+    grid = config.grid.code if config.grid.source == "simbench" else "two houses"
     owned = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     return f"{grid}; {config.slots} slots of 15 minutes; {owned or 'no devices'}"
 

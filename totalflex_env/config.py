@@ -28,15 +28,8 @@ class Settings(BaseModel):
 class GridConfig(Settings):
     """Where the grid comes from."""
 
-    source: Literal["simbench", "json", "two_house"] = "simbench"
-    code: str = Field("1-LV-rural1--0-sw", description="SimBench code, read when source is 'simbench'")
-    path: str | None = Field(None, description="pandapower JSON file, read when source is 'json'")
-
-    @model_validator(mode="after")
-    def _path_belongs_to_json(self) -> Self:
-        if (self.source == "json") != (self.path is not None):
-            raise ValueError("'path' belongs to source 'json' and to no other")
-        return self
+    source: Literal["simbench", "two_house"] = "simbench"
+    code: str = Field("1-LV-rural1--0-sw", description="SimBench code of a radial grid, read when source is 'simbench'")
 
 
 class EvConfig(Settings):

@@ -208,7 +208,7 @@ def crowded(params: Params, factor: float) -> Params:
 @pytest.fixture(scope="module")
 def tight(params: Params) -> Params:
     """The same behind a transformer that is too small for what the devices would like to do."""
-    return crowded(params, 12.0)
+    return crowded(params, 2.0)
 
 
 @pytest.fixture(scope="module")
