@@ -10,11 +10,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from policies import checkpoint, sb3
-from policies.config import TrainConfig
+from policies import checkpoint, evolution, sb3
+from policies.checkpoint import Provenance
+from policies.config import TrainConfig, environment
 from policies.run_folder import RunFolder
+from policies.session import Trained
 from totalflex_env import config_files
 from totalflex_env.errors import exit_on_error
+from totalflex_env.evaluation import provenance
+
+TRAINERS = {"evolution": evolution.train, "sb3_ppo": sb3.train}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,13 +44,32 @@ def train(name_or_path: str, overrides: Sequence[str], resume: bool) -> int:
         run.resume(config)
     else:
         run.start(config)
-    trained = sb3.train(config, run)
-    folder = run.partial / "policy"
-    checkpoint.replace_folder(folder, trained.actor, checkpoint.card_of(config.name, trained.actor, trained.provenance))
+    trained = TRAINERS[config.trainer](config, run, resume)
+    card = checkpoint.card_of(config.name, trained.actor, origin(config, trained))
+    checkpoint.save(run.partial / "policy", trained.actor, card)
     run.finish()
-    print(trained.summary())
+    print(
+        f"{config.name}: {trained.validation_cost_eur:.3f} EUR per validation day, the scripted rule "
+        f"{trained.rule_cost_eur:.3f}; {trained.steps:,} steps in {trained.seconds:.0f} s"
+    )
     print(f"policy: {config.out / 'policy'}")
     return 130 if trained.interrupted else 0
+
+
+def origin(config: TrainConfig, trained: Trained) -> Provenance:
+    """Return where the policy comes from."""
+    return Provenance(
+        revision=provenance.revision(),
+        versions=provenance.versions(),
+        config=config.model_dump(mode="json"),
+        config_hash=config_files.digest(config),
+        env_hash=config_files.digest(environment(config.env, "train")),
+        seed=config.seed,
+        steps=trained.steps,
+        seconds=trained.seconds,
+        validation_cost_eur=trained.validation_cost_eur,
+        rule_cost_eur=trained.rule_cost_eur,
+    )
 
 
 if __name__ == "__main__":

@@ -71,27 +71,33 @@ class Solver:
         """Return the best plan that the effort allows; where time runs out before there is any, the first one found."""
         model, begun = self._model, time.perf_counter()
         self._run(effort.gap, effort.gap_eur, effort.seconds)
+        complete = model.getModelStatus() == highspy.HighsModelStatus.kOptimal
         if model.getModelStatus() == highspy.HighsModelStatus.kTimeLimit and not self._found():
             self._run(highspy.kHighsInf, highspy.kHighsInf, highspy.kHighsInf)
-        info, status = model.getInfo(), model.getModelStatus()
+        info = model.getInfo()
         if not self._found():
-            raise PhysicsError(f"the devices allow no plan: {model.modelStatusToString(status)}")
-        whole = bool(self._block.integer.any())
-        bound = info.mip_dual_bound if whole else info.objective_function_value
+            raise PhysicsError(f"the devices allow no plan: {model.modelStatusToString(model.getModelStatus())}")
+        bound = info.mip_dual_bound if self._whole else info.objective_function_value
         return Solution(
             value=np.asarray(model.getSolution().col_value),
             objective=info.objective_function_value,
             bound=bound,
             gap_eur=max(info.objective_function_value - bound, 0.0),
             seconds=time.perf_counter() - begun,
-            complete=status == highspy.HighsModelStatus.kOptimal,
+            complete=complete,
         )
 
     def _run(self, gap: float, gap_eur: float, seconds: float) -> None:
         self._model.setOptionValue("mip_rel_gap", gap)
         self._model.setOptionValue("mip_abs_gap", gap_eur)
-        self._model.setOptionValue("time_limit", self._model.getRunTime() + seconds)
+        # HiGHS counts the time of a mixed-integer program from the start of the run, of a linear one from its first run.
+        spent = 0.0 if self._whole else self._model.getRunTime()
+        self._model.setOptionValue("time_limit", spent + seconds)
         self._model.run()
+
+    @property
+    def _whole(self) -> bool:
+        return bool(self._block.integer.any())
 
     def _found(self) -> bool:
         return bool(self._model.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible)

@@ -48,6 +48,6 @@ class BridgeConfig(Settings):
     site: str = Field("demo", pattern=f"^{NAME}$", description="name of the house in every topic")
     epoch: PositiveInt = Field(1, description="number of this start; devices refuse commands of lower ones")
     tolerance: NonNegativeFloat = Field(1e-6, description="largest difference to the simulator that is allowed")
-    broker: BrokerConfig = BrokerConfig()
-    link: LinkConfig = LinkConfig()
-    fault: FaultConfig | None = None
+    broker: BrokerConfig = Field(BrokerConfig(), description="host and port of the embedded MQTT broker")
+    link: LinkConfig = Field(LinkConfig(), description="resend_s and timeout_s of unanswered messages")
+    fault: FaultConfig | None = Field(None, description="device, slot and scale of a command that is not obeyed")

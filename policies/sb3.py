@@ -1,73 +1,46 @@
-"""Learning the aggregator's role with PPO of stable-baselines3, from the scripted rule on.
+"""Learning the aggregator's role with PPO of stable-baselines3, starting from the scripted rule.
 
-The first actions are zeros, which are the rule, with a little noise: learning begins at the rule and improves on it. While
-it learns, every day is nominated by the policy as it is then, because that is how it will be judged.
+The first actions are zeros, which are the rule, with a little noise: learning begins at the rule and improves on it.
+While it learns, every day is nominated by the policy as it is then, because that is how it will be judged.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from dataclasses import asdict, dataclass
+import math
 
 import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
-from policies.config import TrainConfig
+from policies.config import TrainConfig, environment
 from policies.learned import LearnedPolicy
+from policies.measure import Measured, first_seed, measure
 from policies.network import Actor, Standardise
-from policies.run_folder import CurvePoint, RunFolder, write_curve
-from policies.validation import Validator
-from totalflex_env.envs.sb3 import TotalFlexVecEnv
+from policies.run_folder import RunFolder
+from policies.session import Session, State, Trained
+from totalflex_env.engine.build import build
+from totalflex_env.envs.sb3 import TotalFlexVecEnv, make_vec_env
 from totalflex_env.errors import MissingExtraError
 
 try:
     from stable_baselines3 import PPO
     from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.logger import configure
+    from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
     from stable_baselines3.common.vec_env import VecEnvWrapper
     from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 except ModuleNotFoundError as error:
     raise MissingExtraError("stable_baselines3", "train") from error
 
-SEEDS_PER_RUN = 1_000_000
-"""Training days of run seed s start at (s + 1) times this: far from the seeds of validation and evaluation."""
-LEAST_DEVIATION = 0.05
-"""Features that hardly change under the rule are not blown up beyond this."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the scripted rule's days look like to a learner."""
-
-    mean: Tensor  # [F] of the features
-    deviation: Tensor  # [F]
-    reward_deviation: float  # EUR per slot
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The policy that was kept, and how it was found."""
-
-    actor: Actor
-    steps: int
-    seconds: float
-    rule_cost_eur: float  # mean per validation day
-    validation_cost_eur: float
-    interrupted: bool  # by Ctrl-C
-
 
 class Features(BaseFeaturesExtractor):
     """Standardised features, for actor and critic alike."""
 
-    def __init__(self, space: gymnasium.spaces.Box, mean: Tensor, deviation: Tensor) -> None:
+    def __init__(self, space: gymnasium.spaces.Box, measured: Measured) -> None:
         super().__init__(space, space.shape[0])
-        self.standardise = Standardise(mean, deviation)
+        self.standardise = Standardise(measured.mean, measured.deviation)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the features [B, F] standardised."""
@@ -83,75 +56,93 @@ class ScaledReward(VecEnvWrapper):
         self.scale = scale
 
     def reset(self) -> NDArray[np.float32]:
-        """Begin the next episodes."""
-        observation: NDArray[np.float32] = self.venv.reset()  # type: ignore[assignment]
-        return observation
+        """Begin the next episodes and return the first observations."""
+        observations: NDArray[np.float32] = self.venv.reset()  # type: ignore[assignment]
+        return observations
 
     def step_wait(self) -> VecEnvStepReturn:
         """Advance by one slot."""
-        observation, reward, done, info = self.venv.step_wait()
-        return observation, reward * self.scale, done, info
+        observations, rewards, ends, infos = self.venv.step_wait()
+        return observations, rewards * self.scale, ends, infos
 
 
-class Session(BaseCallback):
-    """Clock, progress bar, validation and saved states of one training, also over a resume."""
+class Follow(BaseCallback):
+    """Lets the session count, validate and save; ends the training with it."""
 
-    def __init__(self, config: TrainConfig, run: RunFolder, validator: Validator) -> None:
+    def __init__(self, session: Session, actor: Actor) -> None:
         super().__init__()
-        self.config, self.run, self.validator = config, run, validator
-        self.begun = time.monotonic()
-        self.validated = self.saved = 0.0
-        self.curve: list[CurvePoint] = []
-        self.best: dict[str, Tensor] = {}
-        self.bar = tqdm(total=round(config.time_limit_s), desc=f"training {config.name}", unit="s", mininterval=0.5)
-
-    @property
-    def seconds(self) -> float:
-        """Training time so far."""
-        return time.monotonic() - self.begun
-
-    @property
-    def left(self) -> float:
-        """Share of the training that is left, by time or by steps, whichever ends first."""
-        time_left = 1.0 - self.seconds / self.config.time_limit_s
-        return max(0.0, min(time_left, 1.0 - self.num_timesteps / self.config.total_steps))
+        self.session, self.actor = session, actor
 
     def _on_rollout_start(self) -> None:
-        if not self.curve or self.seconds - self.validated >= self.config.validation.every_s:
-            self.validate()
-        if self.seconds - self.saved >= self.config.checkpoint_every_s:
-            self.save()
+        self.session.look(self.actor, self._state)
 
     def _on_step(self) -> bool:
-        self.bar.update(min(round(self.seconds), self.bar.total) - self.bar.n)
-        return self.left > 0.0
+        self.session.advance(self.training_env.num_envs)
+        return self.session.left > 0.0
 
-    def validate(self) -> None:
-        """Try the policy on the validation days and keep it if none was better."""
-        actor = actor_of(self.model)
-        cost = self.validator.cost(LearnedPolicy(actor))
-        if not self.curve or cost < min(point.validation_cost_eur for point in self.curve):
-            self.best = {name: tensor.clone() for name, tensor in actor.state_dict().items()}
-        self.validated = self.seconds
-        self.curve.append(CurvePoint(round(self.validated, 3), self.num_timesteps, cost))
-        write_curve(self.run.training, self.curve)
-        self.logger.record("validation/cost_eur", cost)
-        best = min(point.validation_cost_eur for point in self.curve)
-        self.bar.set_postfix_str(f"validation {best:.3f} EUR/day, rule {self.curve[0].validation_cost_eur:.3f}")
-
-    def save(self) -> None:
-        """Write the state to resume from."""
-        state = {
-            "policy": self.model.policy.state_dict(),
-            "optimizer": self.model.policy.optimizer.state_dict(),
+    def _state(self) -> State:
+        policy = self.model.policy
+        return {
+            "policy": policy.state_dict(),
+            "optimizer": policy.optimizer.state_dict(),
             "random": torch.get_rng_state(),
-            "scale": self.training_env.scale,
-            "steps": self.num_timesteps,
-            "seconds": self.seconds,
-            "best": self.best,
-            "curve": [asdict(point) for point in self.curve],
         }
-        unfinished = self.run.state.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        os.replace(unfinished, self.run.state)
-        self.saved = self.seconds
+
+
+def train(config: TrainConfig, run: RunFolder, resume: bool) -> Trained:
+    """Learn until time or steps are up, or Ctrl-C, and return the policy that was best on the validation days."""
+    torch.set_num_threads(1)
+    with Session(config, run) as session:
+        env = environment(config.env, "train")
+        measured = measure(build(env, torch.float32), config.seed)
+        copies = make_vec_env(env, config.ppo.num_envs, seed=first_seed(config.seed))
+        model = make_model(config, ScaledReward(copies, 1.0 / measured.cost_deviation_eur), measured, session)
+        actor = actor_of(model)
+        copies.nominate_by(LearnedPolicy(actor))
+        if resume:
+            restore(model, session.load())
+            copies.seed(first_seed(config.seed) + session.steps // env.slots + config.ppo.num_envs)
+        model.set_logger(Logger(None, [TensorBoardOutputFormat(str(run.training))]))
+        model.learn(config.total_steps - session.steps, Follow(session, actor))
+        session.validate(actor)
+    return session.trained(actor)
+
+
+def make_model(config: TrainConfig, copies: ScaledReward, measured: Measured, session: Session) -> PPO:
+    """Return PPO on these copies of the world; its rate falls as the session goes on."""
+    ppo = config.ppo
+    return PPO(
+        "MlpPolicy",
+        copies,
+        learning_rate=lambda _: ppo.learning_rate * session.left,
+        n_steps=ppo.n_steps,
+        batch_size=ppo.minibatch,
+        n_epochs=ppo.epochs,
+        gamma=ppo.gamma,
+        gae_lambda=ppo.gae_lambda,
+        clip_range=ppo.clip,
+        ent_coef=ppo.entropy,
+        vf_coef=ppo.value_weight,
+        max_grad_norm=ppo.max_gradient,
+        policy_kwargs={
+            "net_arch": list(ppo.hidden),
+            "log_std_init": math.log(ppo.initial_std),
+            "features_extractor_class": Features,
+            "features_extractor_kwargs": {"measured": measured},
+        },
+        seed=config.seed,
+        device="cpu",
+    )
+
+
+def actor_of(model: PPO) -> Actor:
+    """Return the mean of the model's policy as an actor; it shares the weights, so it learns along."""
+    policy = model.policy
+    return Actor(policy.features_extractor.standardise, policy.mlp_extractor.policy_net, policy.action_net)
+
+
+def restore(model: PPO, state: State) -> None:
+    """Go on from a saved state."""
+    model.policy.load_state_dict(state["policy"])
+    model.policy.optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"])

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from policies.config import TrainConfig
+from policies.config import TrainConfig, environment
 from policies.learned import LearnedPolicy
 from policies.network import Actor
 from policies.run_folder import CurvePoint, RunFolder, write_curve
@@ -40,14 +40,16 @@ class Trained:
 class Session:
     """One training of a policy, over any number of interruptions and resumptions."""
 
-    def __init__(self, config: TrainConfig, run: RunFolder, validator: Validator) -> None:
-        self.config, self.run, self.validator = config, run, validator
+    def __init__(self, config: TrainConfig, run: RunFolder) -> None:
+        self.config, self.run = config, run
         self.curve: list[CurvePoint] = []
         self.best: dict[str, Tensor] = {}
         self.steps = 0
         self.interrupted = False
         self._begun = time.monotonic()
         self._validated = self._saved = 0.0
+        days = range(config.validation.first_seed, config.validation.first_seed + config.validation.days)
+        self._validator = Validator(environment(config.env, "validation"), days)
         self._events = SummaryWriter(str(run.training))
         limit = round(config.time_limit_s)
         self._bar = tqdm(
@@ -91,7 +93,7 @@ class Session:
 
     def validate(self, actor: Actor) -> None:
         """Try the actor on the validation days and keep it unless an earlier one was as good."""
-        cost = self.validator.cost(LearnedPolicy(actor))
+        cost = self._validator.cost(LearnedPolicy(actor))
         if not self.curve or cost < self.best_cost_eur:
             self.best = {name: tensor.detach().clone() for name, tensor in actor.state_dict().items()}
         self._validated = self.seconds

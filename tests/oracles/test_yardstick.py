@@ -18,17 +18,7 @@ from baselines.solver import Effort, Solver
 from baselines.tangents import tangents
 from baselines.timer import Timer
 from totalflex_env import batch
-from totalflex_env.config import (
-    BatteryConfig,
-    DevicesConfig,
-    DishwasherConfig,
-    EnvConfig,
-    EvConfig,
-    FreezerConfig,
-    GridConfig,
-    HeatPumpConfig,
-    ScenarioConfig,
-)
+from totalflex_env import config as settings
 from totalflex_env.devices import appliance, fleet, storage, thermal
 from totalflex_env.engine import scripted
 from totalflex_env.engine.build import build, episode_of
@@ -38,12 +28,12 @@ from totalflex_env.types import Action, Episode, Params, Policy, Scenario, Situa
 from totalflex_env.units import SLOT_HOURS
 
 SLOTS = 24
-DEVICES = DevicesConfig(
-    ev=EvConfig(count=3),
-    battery=BatteryConfig(count=2),
-    heat_pump=HeatPumpConfig(count=2, power_kw=(1.5, 5.0)),
-    freezer=FreezerConfig(count=1),
-    dishwasher=DishwasherConfig(count=2),
+DEVICES = settings.DevicesConfig(
+    ev=settings.EvConfig(count=3),
+    battery=settings.BatteryConfig(count=2),
+    heat_pump=settings.HeatPumpConfig(count=2, power_kw=(1.5, 5.0)),
+    freezer=settings.FreezerConfig(count=1),
+    dishwasher=settings.DishwasherConfig(count=2),
 )
 EXACT = Effort(gap=0.0, gap_eur=0.0)
 
@@ -51,8 +41,11 @@ EXACT = Effort(gap=0.0, gap_eur=0.0)
 @pytest.fixture(scope="module")
 def params() -> Params:
     """Two houses with ten devices of all kinds; the third vehicle also gives back."""
-    config = EnvConfig(
-        name="yardstick", slots=4, grid=GridConfig(source="two_house"), scenario=ScenarioConfig(source="tiny")
+    config = settings.EnvConfig(
+        name="yardstick",
+        slots=4,
+        grid=settings.GridConfig(source="two_house"),
+        scenario=settings.ScenarioConfig(source="tiny"),
     )
     store = storage.build(DEVICES.ev, DEVICES.battery, 2, SLOT_HOURS)
     store = replace(
@@ -255,7 +248,6 @@ def test_the_program_finds_the_optimum_of_all_schedules(params: Params) -> None:
     Energies come in steps on which an optimum must lie: stored energy moves by 1 kWh up for 2 kWh drawn and by 1 kWh
     down for 0.5 kWh given. In slots with prices below zero, charging while discharging would pay if it were possible.
     """
-    one = torch.ones(1).double()
     store = replace(
         params.storage,
         charge_kwh=torch.tensor([1.0, 2.0]).double(),
@@ -271,7 +263,7 @@ def test_the_program_finds_the_optimum_of_all_schedules(params: Params) -> None:
         params.appliance,
         profile_kwh=torch.tensor([[1.0, 0.5]]).double(),
         duration=torch.tensor([2]),
-        delay_price=0.01 * one,
+        delay_price=torch.tensor([0.01]).double(),
         house=torch.tensor([1]),
     )
     small = replace(
@@ -289,11 +281,9 @@ def test_the_program_finds_the_optimum_of_all_schedules(params: Params) -> None:
     for seed in range(8):
         actual = random_scenario(small, seed, 4)
         spot = actual.spot - (0.2 if seed % 2 else 0.0)
+        actual = replace(actual, spot=spot, up=spot, down=spot)
         actual = replace(
             actual,
-            spot=spot,
-            up=spot,
-            down=spot,
             arrival=torch.tensor([[1, 0]]),
             departure=torch.tensor([[4, 4]]),
             need_kwh=torch.tensor([[2.0, 0.0]]).double(),
