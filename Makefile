@@ -3,14 +3,13 @@ VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 EXTRAS ?= grid,train,milp,bridge,dev
 PYTEST_FLAGS ?= -n auto
-BENCHMARK ?= all
 SUDO ?= $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test services bench clean
+.PHONY: demo test services clean
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py configs/train/quickstart.yaml
@@ -26,10 +25,6 @@ test: $(INSTALLED)
 services:
 	$(SUDO) apt-get update
 	$(SUDO) apt-get install --yes --no-install-recommends mosquitto chromium
-
-bench: $(INSTALLED)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m benchmarks $(BENCHMARK) --json runs/benchmarks.json
 
 clean:
 	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

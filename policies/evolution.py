@@ -21,6 +21,7 @@ from policies.network import Actor, make_actor
 from policies.run_folder import RunFolder
 from policies.session import Session, State, Trained
 from policies.workers import Map, workers
+from totalflex_env import batch
 from totalflex_env.config import EnvConfig
 from totalflex_env.engine.build import World, build, draw
 from totalflex_env.engine.nominate import nominate
@@ -153,9 +154,10 @@ def savings(brood: Brood) -> Tensor:
     away = brood.deviation * brood.noise()
     actor = make_actor(brood.measured.mean, brood.measured.deviation, brood.hidden, len(AGGREGATOR_CONTROLS))
     crowd = Crowd(actor, torch.cat([brood.parameters + away, brood.parameters - away]))
-    days = [*brood.seeds, *brood.seeds]
+    days = draw(here, brood.seeds)
+    episode = batch.concatenate_rows([days, days])
     with torch.no_grad():
-        cost = rollout(here.params, nominate(here.params, draw(here, days), crowd), crowd).cost()
+        cost = rollout(here.params, nominate(here.params, episode, crowd), crowd).cost()
     first, second = cost.chunk(2)
     return second - first
 
