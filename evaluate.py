@@ -10,21 +10,19 @@ import argparse
 import functools
 import hashlib
 import json
-import multiprocessing
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from baselines import catalog, foresight, rolling
 from policies import checkpoint
 from policies.config import EvaluateConfig, environment
 from policies.run_folder import read_curve, write
+from policies.workers import workers
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
 from totalflex_env.engine.build import World, build, draw
@@ -35,6 +33,8 @@ from totalflex_env.evaluation.protocol import measure, try_policy
 from totalflex_env.evaluation.results import Program, Results, concatenate
 from totalflex_env.types import Policy
 from totalflex_env.units import SLOT_HOURS
+
+FORESIGHT, ROLLING = "foresight_milp", "rolling_milp"
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def evaluate(name_or_path: str, overrides: Sequence[str]) -> int:
     config = config_files.load(EvaluateConfig, name_or_path, "evaluate", overrides)
     env = environment(config.env, config.split)
     names = {policy_name(policy): policy for policy in config.policies}
-    for policy in set(config.policies) - {catalog.FORESIGHT}:
+    for policy in set(config.policies) - {FORESIGHT}:
         make(policy)  # whatever is wrong with one is said before minutes are spent on another
-    results = try_all(config, env, names)
+    results = bounded(try_all(config, env, names))
     setting = metrics.Setting(env.name, scenario_hash(env))
     references = metrics.References(config.default, config.foresight, config.rolling)
     measured = metrics.metrics(setting, references, results)
@@ -118,36 +118,22 @@ def scenario_hash(env: EnvConfig) -> str:
 
 def try_all(config: EvaluateConfig, env: EnvConfig, names: dict[str, str]) -> dict[str, Results]:
     """Return what every policy did; the optimisers come first and day by day, since they take longest."""
-    slow = [name for name in names if names[name] in {"rolling_milp", catalog.FORESIGHT}]
+    slow = [name for name in names if names[name] in {ROLLING, FORESIGHT}]
     tasks = [Task(env, name, names[name], (seed,)) for name in slow for seed in config.days]
     tasks += [Task(env, name, names[name], tuple(config.days)) for name in names if name not in slow]
     parts: dict[str, list[Results]] = {name: [] for name in names}
-    with tqdm(total=len(names) * len(config.days), desc="evaluating", unit="day") as bar:
-        for task, result in run_all(tasks, config.processes):
-            parts[task.name].append(result)
+    with workers(config.processes) as spread, tqdm(total=len(names) * len(config.days), unit="day") as bar:
+        for task, result in zip(tasks, spread(run, tasks)):
+            bar.set_description(f"evaluated {task.name}")
             bar.update(len(task.seeds))
+            parts[task.name].append(result)
     return {name: concatenate(part) for name, part in parts.items()}
-
-
-def run_all(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, Results]]:
-    """Run the tasks and yield each with its result as it comes."""
-    if processes == 1:
-        yield from ((task, run(task)) for task in tasks)
-        return
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        pending = {pool.submit(run, task): task for task in tasks}
-        try:
-            for future in as_completed(pending):
-                yield pending[future], future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def run(task: Task) -> Results:
     """Run one task in this process."""
-    torch.set_num_threads(1)
     here = world(task.env)
-    if task.policy == catalog.FORESIGHT:
+    if task.policy == FORESIGHT:
         return foresee(here, task.seeds)
     policy = make(task.policy)
     results = try_policy(here, task.seeds, policy)
@@ -170,6 +156,17 @@ def first_plans(solves: Sequence[rolling.Solve]) -> Program:
     first = [solve for solve in solves if solve.slot == 0]
     cost, gap = np.array([solve.cost_eur for solve in first]), np.array([solve.gap_eur for solve in first])
     return Program(cost, cost - gap, gap / np.maximum(1.0, np.abs(cost)))
+
+
+def bounded(results: dict[str, Results]) -> dict[str, Results]:
+    """Return the results with the bound that holds for the days as they came also beside plans made on forecasts."""
+    known = results[FORESIGHT].program if FORESIGHT in results else None
+    if known is None:
+        return results
+    return {
+        name: replace(result, program=replace(result.program, bound_eur=known.bound_eur)) if result.program else result
+        for name, result in results.items()
+    }
 
 
 @functools.cache

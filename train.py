@@ -1,7 +1,7 @@
 """Train a policy: python train.py CONFIG [--resume] [--out DIR] [--field=value ...], e.g. --ppo.learning_rate=1e-4.
 
-CONFIG is the path of a YAML file or a name registered under configs/train. The run lies in DIR once it is finished and in
-DIR.partial until then; --resume goes on with the latter. Ctrl-C ends the training and keeps the best policy so far.
+CONFIG is the path of a YAML file or a name registered under configs/train. The run lies in DIR once it is finished and
+in DIR.partial until then; --resume goes on with the latter. Ctrl-C ends the training and keeps the best policy so far.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class Solver:
     def _run(self, gap: float, gap_eur: float, seconds: float) -> None:
         self._model.setOptionValue("mip_rel_gap", gap)
         self._model.setOptionValue("mip_abs_gap", gap_eur)
-        # HiGHS counts the time of a mixed-integer program from the start of the run, of a linear one from its first run.
+        # HiGHS counts the time of a mixed-integer program from the start of this run, of a linear one from its first.
         spent = 0.0 if self._whole else self._model.getRunTime()
         self._model.setOptionValue("time_limit", spent + seconds)
         self._model.run()

@@ -25,7 +25,9 @@ class EvolutionConfig(Settings):
     """Evolution strategies with antithetic pairs and common random numbers (Salimans et al. 2017)."""
 
     hidden: tuple[PositiveInt, ...] = Field((), description="width of each hidden layer; none is a linear policy")
-    pairs: PositiveInt = Field(256, description="pairs of opposite perturbations per generation, each on a day of its own")
+    pairs: PositiveInt = Field(
+        256, description="pairs of opposite perturbations per generation, each on a day of its own"
+    )
     deviation: PositiveFloat = Field(0.03, description="of the perturbations of the parameters")
     step: PositiveFloat = Field(0.15, description="length of the first steps, falls linearly to zero")
     momentum: float = Field(0.8, ge=0.0, lt=1.0)

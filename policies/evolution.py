@@ -1,14 +1,15 @@
 """Learning by evolution strategies (Salimans et al. 2017, arXiv 1703.03864), starting from the scripted rule.
 
-A generation is made of pairs of actors, perturbed in opposite directions. Both of a pair live through the same day, each
-with its own nomination, so that weather and prices cancel out of the difference of their costs; the differences say in
-which direction costs fall. What is minimised is exactly what evaluation measures.
+A generation is made of pairs of actors, perturbed in opposite directions. Both of a pair live through the same day,
+each with its own nomination, so that weather and prices cancel out of the difference of their costs; the differences
+say in which direction costs fall. What is minimised is exactly what evaluation measures.
 """
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ class Learner:
                 seeds=range(first + begin, first + end),
                 noise_seed=first + begin,
             )
-            for begin, end in zip(bounds, bounds[1:])
+            for begin, end in pairwise(bounds)
             if begin < end
         ]
 

@@ -28,7 +28,7 @@ class Standardise(nn.Module):
 
 
 class Actor(nn.Module):
-    """A linear map, or a perceptron with hidden layers, whose output, the controls, is cut to -1..1; all zeros is the scripted rule."""
+    """Layers with tanh between them; the output, the controls, is cut to -1..1, and all zeros is the scripted rule."""
 
     def __init__(self, standardise: Standardise, body: nn.Sequential, head: nn.Linear) -> None:
         super().__init__()

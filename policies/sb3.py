@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from policies.config import TrainConfig, environment
 from policies.learned import LearnedPolicy
@@ -138,7 +138,9 @@ def make_model(config: TrainConfig, copies: ScaledReward, measured: Measured, se
 def actor_of(model: PPO) -> Actor:
     """Return the mean of the model's policy as an actor; it shares the weights, so it learns along."""
     policy = model.policy
-    return Actor(policy.features_extractor.standardise, policy.mlp_extractor.policy_net, policy.action_net)
+    features, head = policy.features_extractor, policy.action_net
+    assert isinstance(features, Features) and isinstance(head, nn.Linear)
+    return Actor(features.standardise, policy.mlp_extractor.policy_net, head)
 
 
 def restore(model: PPO, state: State) -> None:

@@ -51,9 +51,12 @@ class Session:
         days = range(config.validation.first_seed, config.validation.first_seed + config.validation.days)
         self._validator = Validator(environment(config.env, "validation"), days)
         self._events = SummaryWriter(str(run.training))
-        limit = round(config.time_limit_s)
+        self._whole = round(config.time_limit_s)
         self._bar = tqdm(
-            total=limit, desc=f"training {config.name}", unit="s", bar_format="{l_bar}{bar}| {n}/{total} s{postfix}"
+            total=self._whole,
+            desc=f"training {config.name}",
+            unit="s",
+            bar_format="{l_bar}{bar}| {n}/{total} s{postfix}",
         )
 
     def __enter__(self) -> Self:
@@ -82,7 +85,7 @@ class Session:
     def advance(self, steps: int) -> None:
         """Count steps and move the bar."""
         self.steps += steps
-        self._bar.update(min(round(self.seconds), self._bar.total) - self._bar.n)
+        self._bar.update(min(round(self.seconds), self._whole) - self._bar.n)
 
     def look(self, actor: Actor, state: Callable[[], State]) -> None:
         """Validate the actor and save the trainer's state, each if its time has come."""

@@ -88,7 +88,8 @@ def test_a_new_actor_is_the_scripted_rule() -> None:
 def test_other_features_are_refused(folder: Path) -> None:
     change(folder, lambda card: card["features"].__setitem__(2, "moon_phase"))
     assert refusal(folder).endswith(
-        f"policy.json: features.2 = moon_phase: expected {AGGREGATOR_FEATURES[2]!r}, as this version has it; train the policy anew"
+        f"policy.json: features.2 = moon_phase: expected {AGGREGATOR_FEATURES[2]!r}, as this version has it; "
+        "train the policy anew"
     )
 
 

@@ -47,7 +47,7 @@ class Bids:
 
 @dataclass(frozen=True)
 class Prices:
-    """The slots of the episode in rising order of price."""
+    """Slots in rising order of price."""
 
     price: Tensor  # [B, T] rising
     slot: Tensor  # [B, T] the slot of each price
@@ -61,9 +61,10 @@ def bids(situation: Situation, controls: Tensor) -> Bids:
 
 
 def market(situation: Situation) -> Prices:
-    """Return the prices of the episode in rising order."""
+    """Return the prices of this and all later slots in rising order."""
     outlook = situation.outlook
-    return Prices(outlook.spot.gather(1, outlook.cheapest), outlook.cheapest)
+    slot = outlook.cheapest[outlook.cheapest >= situation.state.slot].reshape(len(outlook.spot), -1)
+    return Prices(outlook.spot.gather(1, slot), slot)
 
 
 def vehicle_price(situation: Situation, prices: Prices, share: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,17 +73,15 @@ def vehicle_price(situation: Situation, prices: Prices, share: Tensor) -> tuple[
     Alone a vehicle that waits charges in the cheapest later slots of its window. Together the vehicles fill
     `share` [B, 1] of the forecast headroom of the grid, from the cheapest slot on.
     """
-    params, slot, known = situation.params.storage, situation.state.slot, situation.present
-    missing = remaining_need(situation)
+    params, known, missing = situation.params.storage, situation.present, remaining_need(situation)
+    when = prices.slot[:, None]
+    later = (when > situation.state.slot) & (when < known.departure[..., None])
     slots_needed = torch.ceil(missing / params.charge_kwh - 1e-6)
-    later = (prices.slot[:, None] > slot) & (prices.slot[:, None] < known.departure[..., None])
-    own = _price_at(prices, later.cumsum(dim=2) >= slots_needed[..., None])
-    room = share * headroom(situation).gather(1, prices.slot)
-    present = ((prices.slot[:, None] >= known.arrival[..., None]) & later) * (params.charge_kwh * params.session)[
-        :, None
-    ]
-    filled = torch.minimum(room.clamp(min=0.0), present.sum(dim=1)).cumsum(dim=1)
-    fleet_price = _price_at(prices, (filled >= missing.sum(dim=1, keepdim=True))[:, None])
+    own = _price_at(prices, later.to(missing.dtype).cumsum(dim=2) < slots_needed[..., None])
+    there = (later & (when >= known.arrival[..., None])).to(missing.dtype)
+    most = torch.einsum("s,bst->bt", params.charge_kwh * params.session, there)
+    filled = torch.minimum((share * headroom(situation)).gather(1, prices.slot).clamp(min=0.0), most).cumsum(dim=1)
+    fleet_price = _price_at(prices, (filled < missing.sum(dim=1, keepdim=True))[:, None])
     return own, fleet_price
 
 
@@ -204,7 +203,6 @@ def _appliances(situation: Situation) -> tuple[Tensor, Tensor, Tensor]:
     return lower, worth, worth
 
 
-def _price_at(prices: Prices, enough: Tensor) -> Tensor:
-    """Return the price [B, n] of the first slot, in rising order, where `enough` [B, n, T] holds, else the highest."""
-    first = torch.where(enough.any(dim=2), enough.to(torch.int8).argmax(dim=2), enough.shape[2] - 1)
-    return prices.price.gather(1, first)
+def _price_at(prices: Prices, too_few: Tensor) -> Tensor:
+    """Return the price [B, n] of the first slot in rising order at which `too_few` [B, n, T] ends, else the highest."""
+    return prices.price.gather(1, too_few.sum(dim=2).clamp(max=too_few.shape[2] - 1))

@@ -1,4 +1,4 @@
-"""The figures of the report, each an SVG text: what the devices did, what the grid bore, who paid whom, how it was learned."""
+"""The figures of the report, each an SVG text: dispatch, loading, prices, money, scores, and how it was learned."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ class CurvePoint(Protocol):
 
 
 def style() -> AbstractContextManager[None]:
-    """Return the context in which all figures are drawn, so that they look alike and matplotlib's settings stay as they were."""
-    return mpl.rc_context(STYLE)
+    """Return the context in which all figures are drawn, so that they look alike."""
+    return mpl.rc_context(STYLE)  # type: ignore[arg-type]  # the stubs name every key
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
@@ -200,7 +200,7 @@ def money(results: Mapping[str, Results]) -> str:
 
 
 def learning(curve: Sequence[CurvePoint]) -> str:
-    """Draw the cost on the validation days against training time; the first point is the rule that learning starts from."""
+    """Draw the cost on the validation days against training time; the first point is the scripted rule."""
     figure, (axes,) = _panels(1, 1, 2.9)
     seconds, cost = [point.seconds for point in curve], np.array([point.validation_cost_eur for point in curve])
     axes.axhline(cost[0], color=MUTED, linestyle="--", linewidth=1.2, label="scripted rule")

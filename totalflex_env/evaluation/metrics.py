@@ -115,8 +115,8 @@ def rows(measured: Metrics) -> list[tuple[str, ...]]:
         (
             name,
             f"{figures['cost_eur']:.2f}",
-            f"{figures['score']:.2f}  [{figures['score_ci'][0]:.2f}, {figures['score_ci'][1]:.2f}]",
-            f"{figures['causal_score']:.2f}  [{figures['causal_score_ci'][0]:.2f}, {figures['causal_score_ci'][1]:.2f}]",
+            _with_interval(figures["score"], figures["score_ci"]),
+            _with_interval(figures["causal_score"], figures["causal_score_ci"]),
             f"{figures['overload_minutes']:.0f}",
             f"{figures['voltage_minutes']:.0f}",
             f"{figures['comfort_degree_hours']:.2f}",
@@ -125,6 +125,10 @@ def rows(measured: Metrics) -> list[tuple[str, ...]]:
         )
         for name, figures in measured["policies"].items()
     ]
+
+
+def _with_interval(value: float, interval: list[float]) -> str:
+    return f"{value:.2f}  [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def table(measured: Metrics) -> str:

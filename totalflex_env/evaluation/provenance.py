@@ -11,7 +11,7 @@ PACKAGES = ("totalflex", "torch", "numpy", "pandapower", "simbench", "stable-bas
 
 
 def revision() -> str:
-    """Return the git commit of the checkout, with '+changes' when files differ from it; 'unknown' outside a checkout."""
+    """Return the git commit of the checkout, '+changes' added when files differ; 'unknown' outside a checkout."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return "unknown"

@@ -14,7 +14,8 @@ from totalflex_env.evaluation.metrics import Metrics, References
 from totalflex_env.evaluation.results import Results
 
 CSS = """
-body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; color: #1f2933; background: #f5f7fa; margin: 0; }
+body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; color: #1f2933; background: #f5f7fa; }
+body { margin: 0; }
 main { max-width: 1060px; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
 h1 { font-size: 1.8rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 0 0 .8rem; }
 section { background: #fff; border: 1px solid #e4e8ed; border-radius: 10px; padding: 1.4rem 1.6rem; margin: 1.4rem 0; }
@@ -66,8 +67,8 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, str]]:
         (
             "Comparison",
             f'<div class="scroll">{_table(comparison)}</div>',
-            "Means per day over the same days for every policy. Cost is the system cost: energy at the day-ahead price, imbalance, "
-            "overload and voltage at their prices, discomfort, and stored energy missing at the end.",
+            "Means per day over the same days for every policy. Cost is the system cost: energy at the day-ahead price, "
+            "imbalance, overload and voltage at their prices, discomfort, and stored energy missing at the end.",
         ),
         (
             "Scores",
@@ -78,24 +79,26 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, str]]:
         (
             "Dispatch over a day",
             figures.dispatch(results, day, clock),
-            f"What the houses took, by kind of device, on {seed}. Batteries that give energy back, and photovoltaics, point down.",
+            f"What the houses took, by kind of device, on {seed}. Batteries that give energy back, and photovoltaics, "
+            "point down.",
         ),
         (
             "Loading of the grid",
             figures.loading(results, day, clock),
-            f"Loading of whichever transformer or line is loaded most, on {seed}: with coordination it stays below its rating.",
+            f"Loading of whichever transformer or line is loaded most, on {seed}. Devices that each follow the price "
+            "alone all start in the same cheap hour; coordinated ones share what the grid can carry.",
         ),
         (
             "Prices and nomination",
             figures.prices(results[shown], shown, day, clock),
-            f"Above: what energy cost on the same day. Below: what {escape(shown)} bought day-ahead and what was taken; "
-            "the difference is paid at the imbalance prices.",
+            f"Above: what energy cost on the same day. Below: what {escape(shown)} bought day-ahead and what was "
+            "taken; the difference is paid at the imbalance prices.",
         ),
         (
             "Costs and money flows",
             figures.money(results),
-            "Left: where the system cost comes from. Right: who received how much (negative is paid); over all roles it sums to "
-            "minus the system cost.",
+            "Left: where the system cost comes from. Right: who received how much (negative is paid); over all roles it "
+            "sums to minus the system cost.",
         ),
     ]
     if comparison.curve:
@@ -138,7 +141,7 @@ def _footer(comparison: Comparison) -> str:
     measured = comparison.measured
     versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
     programs = "; ".join(
-        f"{name}: planned {one['planned_cost_eur']:.2f} EUR/day, bound {one['bound_eur']:.2f} EUR/day, gap {one['mip_gap']:.2%}"
+        f"{name}: planned {one['planned_cost_eur']:.2f}, bound {one['bound_eur']:.2f} EUR/day, gap {one['mip_gap']:.2%}"
         for name, one in measured["policies"].items()
         if "bound_eur" in one
     )

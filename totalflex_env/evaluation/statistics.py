@@ -31,9 +31,9 @@ class Score:
 def score(default: Days, policy: Days, reference: Days, name: str) -> Score:
     """Return the saving of a policy as a share of the reference's: 0 is the default schedule, 1 the reference.
 
-    All costs [D] in EUR of the same D days. The ratio is one of sums, never a mean of daily ratios; the interval comes from
-    resampling days (percentile bootstrap, Efron 1979). A resample in which the reference saves nothing has no ratio: it
-    counts as beyond both ends. `name` is the reference's, for errors.
+    All costs [D] in EUR of the same D days. The ratio is one of sums, never a mean of daily ratios; the interval comes
+    from resampling days (percentile bootstrap, Efron 1979). A resample in which the reference saves nothing has no
+    ratio: it counts as beyond both ends. `name` is the reference's, for errors.
     """
     saved, possible = default - policy, default - reference
     if possible.sum() <= 0.0:
