@@ -83,6 +83,7 @@ def foresight(params: Params, episode: Episode, effort: Effort = EFFORT) -> Fore
     bound holds for everything the engine can do. Where a replay costs more than planned, the tangents are shifted by
     the measured gap and the plan is made again.
     """
+    params, episode = batch.to(params, dtype=torch.float64), batch.to(episode, dtype=torch.float64)
     planner, nodes = Planner(effort), watched_nodes(params, episode.actual)
     rows = [batch.take_rows(episode, torch.tensor([i])) for i in range(len(episode.actual.spot))]
     days = [_first(params, row, planner, nodes) for row in rows]

@@ -104,16 +104,19 @@ class Solver:
 
 
 def _highs(block: LinearBlock) -> highspy.Highs:
-    """Build the model with linopy and return the HiGHS object behind it, columns and rows in the order of the block."""
+    """Build the model with linopy and return it as a HiGHS model, columns and rows in the order of the block."""
     model = linopy.Model()
-    variables = model.add_variables(coords=[("variable", np.arange(len(block.cost)))], name="x")
+    model.add_variables(coords=[("variable", np.arange(len(block.cost)))], name="x")
     coefficient, column = _padded(block)
     terms = xarray.Dataset({"coeffs": (("row", "_term"), coefficient), "vars": (("row", "_term"), column)})
     model.add_constraints(linopy.LinearExpression(terms, model) >= 0.0, name="rows")
-    model.add_objective((variables * xarray.DataArray(block.cost.numpy(), dims="variable")).sum())
-    highs = linopy.io.to_highspy(model, set_names=False)
-    highs.setOptionValue("output_flag", False)
+    rows = model.matrices.A.tocsr()  # type: ignore[union-attr]
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]
+    highs.setOptionValue("output_flag", False)  # before anything else, or it prints a banner
     highs.setOptionValue("threads", 1)
+    highs.addVars(len(block.cost), block.lower.numpy(), block.upper.numpy())
+    bounds = block.row_lower.numpy(), block.row_upper.numpy()
+    highs.addRows(len(block.row_lower), *bounds, rows.nnz, rows.indptr, rows.indices, rows.data)
     return highs
 
 

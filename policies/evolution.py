@@ -31,8 +31,8 @@ from totalflex_env.engine.roles import AGGREGATOR_CONTROLS, action, neutral
 from totalflex_env.engine.rollout import rollout
 from totalflex_env.types import Action, Situation
 
-ODD_DAY = 3.0
-"""Differences of costs are cut at this many standard deviations, so that one odd day cannot steer."""
+ODD_DAY = 5.0
+"""Differences of costs are cut at this many times their median size, so that one odd day cannot steer."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Learner:
         """Try one generation and take a step, shorter as less of the training is `left`; returns what to log."""
         settings, broods = self.config.evolution, self.broods()
         saved = torch.cat(list(spread(savings, broods)))
-        cut = ODD_DAY * saved.std()
+        cut = ODD_DAY * saved.abs().median()
         noise = torch.cat([brood.noise() for brood in broods])
         slope = (saved.clamp(-cut, cut)[:, None] * noise).mean(dim=0) / (2.0 * settings.deviation)
         self.momentum = settings.momentum * self.momentum + (1.0 - settings.momentum) * slope / slope.norm()
@@ -97,7 +97,7 @@ class Learner:
         vector_to_parameters(self.parameters, self.actor.parameters())
         return {
             "evolution/slope_eur": float(slope.norm()),
-            "evolution/difference_eur": float(saved.std()),
+            "evolution/difference_eur": float(saved.abs().median()),
             "evolution/parameters": float(self.parameters.norm()),
         }
 

@@ -65,7 +65,7 @@ class RunFolder:
         for name in TrainConfig.model_fields:
             here, there = vars(config)[name], vars(before)[name]
             if here != there and name not in {"time_limit_s", "total_steps"}:
-                raise ConfigError(str(self.training / CONFIG), name, there, f"{here!r} as in the run to resume")
+                raise ConfigError(str(self.training / CONFIG), name, there, f"{here!r} as in this run, or train anew")
         write(self.training / CONFIG, config_files.dump(config))
 
     def finish(self) -> None:

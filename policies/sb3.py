@@ -26,6 +26,7 @@ from totalflex_env.errors import MissingExtraError
 
 try:
     from stable_baselines3 import PPO
+    from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -74,19 +75,11 @@ class Follow(BaseCallback):
         self.session, self.actor = session, actor
 
     def _on_rollout_start(self) -> None:
-        self.session.look(self.actor, self._state)
+        self.session.look(self.actor, lambda: state_of(self.model))
 
     def _on_step(self) -> bool:
         self.session.advance(self.training_env.num_envs)
         return self.session.left > 0.0
-
-    def _state(self) -> State:
-        policy = self.model.policy
-        return {
-            "policy": policy.state_dict(),
-            "optimizer": policy.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-        }
 
 
 def train(config: TrainConfig, run: RunFolder, resume: bool) -> Trained:
@@ -141,6 +134,16 @@ def actor_of(model: PPO) -> Actor:
     features, head = policy.features_extractor, policy.action_net
     assert isinstance(features, Features) and isinstance(head, nn.Linear)
     return Actor(features.standardise, policy.mlp_extractor.policy_net, head)
+
+
+def state_of(model: BaseAlgorithm) -> State:
+    """Return what `restore` goes on from."""
+    policy = model.policy
+    return {
+        "policy": policy.state_dict(),
+        "optimizer": policy.optimizer.state_dict(),
+        "random": torch.get_rng_state(),
+    }
 
 
 def restore(model: PPO, state: State) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -137,7 +138,7 @@ class Session:
             self.steps, self.best = own["steps"], own["best"]
             self.curve = [CurvePoint(**point) for point in own["curve"]]
             trainer: State = saved["trainer"]
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError) as error:
+        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
             raise DataError(str(self.run.state), "state", str(error), "a state that this version saved") from error
         self._begun -= own["seconds"]
         self._validated = self._saved = own["seconds"]

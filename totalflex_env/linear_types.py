@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SparseMatrix:
-    """A matrix by its entries; several entries at one place add up."""
+    """A matrix by its entries that are not zero for good, at most one at a place."""
 
     row: Tensor  # [Z] int64
     column: Tensor  # [Z] int64
@@ -36,7 +36,7 @@ class EnergyMap:
 class LinearBlock:
     """The devices of one kind from one slot to the end of an episode, for one row of a batch.
 
-    A solver minimises `cost @ x` over `lower <= x <= upper` and `row_lower <= rows @ x <= row_upper`, where `x[integer]`
+    A solver minimises `cost @ x` over `lower <= x <= upper`, `row_lower <= rows @ x <= row_upper`, where `x[integer]`
     are whole numbers. Sizes and places of entries depend on the parameters and T alone, so that a solver may keep its
     model and take new numbers: variables of slots that have passed are fixed at zero and their rows are free.
     """

@@ -51,9 +51,9 @@ def delayed(start: Tensor, scenario: Scenario, slot: int) -> Tensor:
 
 
 def linear(params: ApplianceParams, start: Tensor, scenario: Scenario, slot: int) -> LinearBlock:
-    """Return the appliances as a linear program, given their `start` slots [1, A] at the start of `slot`; `scenario` has one row.
+    """Return the appliances as a linear program, given their `start` slots [1, A] at the start of `slot`; one row.
 
-    Variables: whether the programme starts in a slot [A, T + 1]; the last one means that it does not start in this episode.
+    Variables: whether the programme starts in a slot [A, T + 1]; the last one means that it does not start at all.
     """
     slots, (count, duration) = scenario.spot.shape[1], params.profile_kwh.shape
     (begin,), (once,) = places((count, slots + 1)), places((count,))

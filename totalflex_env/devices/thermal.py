@@ -117,7 +117,7 @@ def linear(
 ) -> LinearBlock:
     """Return the devices as a linear program from `temperature` [1, H] at the start of `slot`; `scenario` has one row.
 
-    Levels stay between the floor and ceiling `bounds` [1, T + 1, H] that `limits` keeps, or as near as a device can get.
+    Levels stay within the `bounds` [1, T + 1, H] that `limits` keeps, or as near as a device can get.
     Variables: energy, level within the band, above it, below it [H, T], level missing against the start [H].
     """
     size = (len(params.house), scenario.spot.shape[1])

@@ -67,8 +67,8 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, str]]:
         (
             "Comparison",
             f'<div class="scroll">{_table(comparison)}</div>',
-            "Means per day over the same days for every policy. Cost is the system cost: energy at the day-ahead price, "
-            "imbalance, overload and voltage at their prices, discomfort, and stored energy missing at the end.",
+            "Means per day over the same days for every policy. Cost is the system cost: energy at the day-ahead "
+            "price, imbalance, overload and voltage at their prices, discomfort, and stored energy missing at the end.",
         ),
         (
             "Scores",
@@ -97,8 +97,8 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, str]]:
         (
             "Costs and money flows",
             figures.money(results),
-            "Left: where the system cost comes from. Right: who received how much (negative is paid); over all roles it "
-            "sums to minus the system cost.",
+            "Left: where the system cost comes from. Right: who received how much (negative is paid); over all roles "
+            "it sums to minus the system cost.",
         ),
     ]
     if comparison.curve:

@@ -92,9 +92,7 @@ def test_the_expectation_is_unbiased(source: street.StreetDays, drawn: tuple[Sce
     assert torch.equal(actual.spot, expected.spot) and torch.equal(actual.latest, expected.latest)
 
 
-def test_day_ahead_errors_are_not_below_real_ones(
-    source: street.StreetDays, drawn: tuple[Scenario, Scenario]
-) -> None:
+def test_day_ahead_errors_are_not_below_real_ones(source: street.StreetDays, drawn: tuple[Scenario, Scenario]) -> None:
     actual, expected = drawn
     sun = (actual.pv_kwh - expected.pv_kwh).sum(2) / source.year.pv_rating_kwh.sum()
     by_day = actual.pv_kwh.sum(2) > 0.01 * source.year.pv_rating_kwh.sum()
