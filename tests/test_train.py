@@ -76,7 +76,10 @@ def test_a_killed_run_is_resumed_where_it_was(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--evolution.paris=8"], "error: command line: evolution.paris = 8: expected a known key, the nearest is 'pairs'"),
+        (
+            ["--evolution.paris=8"],
+            "error: command line: evolution.paris = 8: expected a known key, the nearest is 'pairs'",
+        ),
         (["--env=stret"], "error: configs/env: name = stret: expected a path or one of"),
         (["--time_limit_s=-1"], "error: command line: time_limit_s = -1: expected greater than 0"),
         (["--resume"], "expected an unfinished run; train without --resume"),

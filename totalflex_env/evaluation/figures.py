@@ -142,23 +142,20 @@ def dispatch(results: Mapping[str, Results], day: int, clock: Clock) -> str:
     return _svg(figure)
 
 
-def loading(results: Mapping[str, Results], day: int, clock: Clock) -> str:
-    """Draw the loading of the element loaded most under every policy over a day."""
+def loading(results: Mapping[str, Results], shown: Sequence[str], day: int, clock: Clock) -> str:
+    """Draw the loading of the element loaded most over a day, under the policies `shown`."""
     palette = colours(list(results))
     figure, (axes,) = _panels(1, 1, 3.4)
-    for name, result in results.items():
-        slots = result.loading.shape[1]
-        emphasis = 1.3 if name == "foresight_milp" else 1.9
-        axes.stairs(
-            result.loading[day], clock.edges(slots), color=palette[name], label=name, linewidth=emphasis, baseline=None
-        )
-        clock.label(axes, slots)
+    for name in shown:
+        curve = results[name].loading[day]
+        axes.stairs(curve, clock.edges(len(curve)), color=palette[name], label=name, linewidth=1.8, baseline=None)
+        clock.label(axes, len(curve))
     axes.axhline(1.0, color=INK, linestyle="--", linewidth=1.0)
     axes.annotate("rating", (0.005, 1.0), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("highest loading (% of rating)")
-    axes.legend(loc="upper right", ncols=2)
+    _legend_above(axes)
     return _svg(figure)
 
 
@@ -174,13 +171,12 @@ def prices(result: Results, name: str, day: int, clock: Clock) -> str:
         upper.stairs(1e3 * values, edges, color=colour, label=label, linewidth=1.6, baseline=None)
     upper.set_title("price of energy")
     upper.set_ylabel("EUR/MWh")
-    upper.legend(loc="upper right", ncols=3)
     lower.stairs(result.nomination_kw[day], edges, color=MUTED, label="bought day-ahead", linewidth=1.6, baseline=None)
     lower.stairs(result.net_kw[day], edges, color=colours([name])[name], label="taken", linewidth=1.6, baseline=None)
     lower.set_title(f"net consumption less wind: {name}")
     lower.set_ylabel("power (kW)")
-    lower.legend(loc="upper right", ncols=2)
     for axes in (upper, lower):
+        _legend_above(axes)
         clock.label(axes, result.spot.shape[1])
     return _svg(figure)
 
@@ -209,7 +205,7 @@ def learning(curve: Sequence[CurvePoint]) -> str:
     axes.plot(seconds, best, color=FURTHER_COLOURS[0], drawstyle="steps-post", label="best so far, which is kept")
     axes.set_xlabel(f"training time (s); {curve[-1].steps:,} steps in all")
     axes.set_ylabel("cost (EUR/day)")
-    axes.legend(loc="upper right")
+    _legend_above(axes)
     return _svg(figure)
 
 
@@ -246,6 +242,11 @@ def _bars(axes: Axes, names: Sequence[str], values: Array, parts: Sequence[str],
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("EUR per day")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
+
+
+def _legend_above(axes: Axes) -> None:
+    """Put the legend where it hides no curve: on the line of the title, at its right."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
 
 
 def _svg(figure: Figure) -> str:

@@ -84,7 +84,7 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, str]]:
         ),
         (
             "Loading of the grid",
-            figures.loading(results, day, clock),
+            figures.loading(results, _telling(comparison), day, clock),
             f"Loading of whichever transformer or line is loaded most, on {seed}. Devices that each follow the price "
             "alone all start in the same cheap hour; coordinated ones share what the grid can carry.",
         ),
@@ -111,6 +111,13 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, str]]:
             )
         )
     return sections
+
+
+def _telling(comparison: Comparison) -> list[str]:
+    """Return the policies whose loading is drawn: default, learned, and the one that overloads the grid most."""
+    results = comparison.results
+    worst = max(results, key=lambda name: float(results[name].overload_minutes.sum()))
+    return list(dict.fromkeys([comparison.references.default, worst, *comparison.learned]))
 
 
 def _header(comparison: Comparison) -> str:
