@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from baselines.default_schedule import DefaultSchedule
+from baselines.flex_offers import FlexOfferPipeline
 from baselines.greedy import PriceGreedy
 from baselines.timer import Timer
 from totalflex_env.errors import ConfigError, MissingExtraError
@@ -32,6 +33,7 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "default_schedule": DefaultSchedule,
     "price_greedy": PriceGreedy,
     "timer": Timer,
+    "flex_offers": FlexOfferPipeline,
     "rolling_milp": _rolling_milp,
 }
 
