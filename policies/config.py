@@ -28,8 +28,8 @@ class EvolutionConfig(Settings):
     pairs: PositiveInt = Field(
         256, description="pairs of opposite perturbations per generation, each on a day of its own"
     )
-    deviation: PositiveFloat = Field(0.03, description="of the perturbations of the parameters")
-    step: PositiveFloat = Field(0.15, description="length of the first steps, falls linearly to zero")
+    deviation: PositiveFloat = Field(0.01, description="of the perturbations of the parameters")
+    step: PositiveFloat = Field(0.1, description="length of the first steps, falls linearly to zero")
     momentum: float = Field(0.8, ge=0.0, lt=1.0)
     processes: PositiveInt = Field(2, description="processes that share a generation")
 
@@ -55,7 +55,7 @@ class PpoConfig(Settings):
 class ValidationConfig(Settings):
     """Which policy is kept: the one that costs least on days that are not trained on."""
 
-    days: PositiveInt = 64
+    days: PositiveInt = 128
     first_seed: NonNegativeInt = Field(5000, description="seed of the first validation day")
     every_s: PositiveFloat = Field(15.0, description="seconds of training between two validations")
 
@@ -68,7 +68,7 @@ class TrainConfig(Settings):
     trainer: Literal["evolution", "sb3_ppo"] = "evolution"
     seed: NonNegativeInt = Field(0, description="of the weights, the exploration and the first training day")
     total_steps: PositiveInt = Field(100_000_000, description="slots over all copies of the world, after which it ends")
-    time_limit_s: PositiveFloat = Field(180.0, description="seconds after which it ends, if that is earlier")
+    time_limit_s: PositiveFloat = Field(170.0, description="seconds after which it ends, if that is earlier")
     evolution: EvolutionConfig = EvolutionConfig()
     ppo: PpoConfig = PpoConfig()
     validation: ValidationConfig = ValidationConfig()

@@ -31,7 +31,7 @@ from totalflex_env.engine.roles import AGGREGATOR_CONTROLS, action, neutral
 from totalflex_env.engine.rollout import rollout
 from totalflex_env.types import Action, Situation
 
-ODD_DAY = 5.0
+ODD_DAY = 10.0
 """Differences of costs are cut at this many times their median size, so that one odd day cannot steer."""
 
 

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-FEATURE_LIMIT = 10.0
-"""Features are of order one; what lies beyond this is cut, so that one odd day cannot throw a policy off."""
+DEVIATIONS = 3.0
+"""Standardised features are cut beyond this, so that a price spike or another odd day cannot throw a policy off."""
 
 
 class Standardise(nn.Module):
-    """Brings each feature to mean zero and deviation one, as measured on days of the scripted rule."""
+    """Brings each feature to mean zero and deviation one, as on days of the scripted rule, and cuts outliers."""
 
     mean: Tensor
     deviation: Tensor
@@ -23,8 +23,8 @@ class Standardise(nn.Module):
         self.register_buffer("deviation", deviation.float())
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the features [..., F] standardised."""
-        return (features.clamp(-FEATURE_LIMIT, FEATURE_LIMIT) - self.mean) / self.deviation
+        """Return the features [..., F] standardised, within three deviations."""
+        return ((features - self.mean) / self.deviation).clamp(-DEVIATIONS, DEVIATIONS)
 
 
 class Actor(nn.Module):

@@ -83,7 +83,7 @@ def test_processes_do_not_change_the_figures(config: Path, tmp_path: Path) -> No
     [
         (["--seeds", "5:5"], "error: command line: seeds = 5:5: expected A:B with whole numbers 0 <= A < B"),
         (["--seeds", "5"], "error: command line: seeds = 5: expected"),
-        (["--policies.2=tymer"], "policy = tymer: expected one of default_schedule, price_greedy, timer, rolling_milp"),
+        (["--policies.2=tymer"], "policy = tymer: expected one of default_schedule, price_greedy, timer"),
         (["--policies.5=runs/none/policy"], "error: runs/none/policy/policy.json: file = "),
         (["--policies.0=timer"], "expected 'policies' to hold the references default_schedule"),
         (["--tile=x"], "error: command line: tile = x: expected a known key, the nearest is 'title'"),
