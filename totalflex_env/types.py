@@ -205,7 +205,7 @@ class Decision:
     upper: Tensor  # [B, N]
     position_kwh: Tensor  # [B, N] reference for money: energy of the default twin
     energy_kwh: Tensor  # [B, N] set-points, within the limits
-    award_kwh: Tensor  # [B, N] int64 mWh, deviation from the position that the market bought
+    award_mwh: Tensor  # [B, N] int64 milliwatt-hours, deviation from the position that the market bought
     balance_price: Tensor  # [B] int64 micro-EUR/kWh
     grid_price: Tensor  # [B, P] int64 micro-EUR/kWh
     traded: bool

@@ -28,4 +28,4 @@ def test_offers_of_a_house_are_assigned_executed_and_settled() -> None:
     assert torch.all(traded.cost() < default.cost())
     assert traded.outcomes.unmet_kwh.abs().max() < 1e-9
     assert torch.all(traded.outcomes.ledger.balance.sum(dim=2) == 0)
-    assert traded.decisions.award_kwh.abs().sum() > 0
+    assert traded.decisions.award_mwh.abs().sum() > 0

@@ -48,7 +48,7 @@ def settle(params: Params, decision: Decision, delivery: Delivery) -> Ledger:
     rules = params.config.market
     metered = _by_house(params, to_mwh_integer(delivery.energy_kwh))
     position = _by_house(params, to_mwh_integer(decision.position_kwh)) if decision.traded else metered
-    award = _by_house(params, decision.award_kwh)
+    award = _by_house(params, decision.award_mwh)
     missed = metered - position - award
     fixed = to_mwh_integer(delivery.house_kwh)
     balance_price = decision.balance_price[:, None]

@@ -87,13 +87,13 @@ def test_who_pays_whom_at_the_optimum(world: World) -> None:
     """
     plan = Plan(torch.tensor([[0.0, 0.0], [1.0, 0.5], [1.0, 0.25], [0.0, 0.0]], dtype=torch.float64))
     trace = run(world, plan)
-    award = trace.decisions.award_kwh[0].sum(dim=0)
+    award = trace.decisions.award_mwh[0].sum(dim=0)
     assert award.tolist() == [0, 0]
     balance = trace.outcomes.ledger.balance[0].sum(dim=0)
     assert balance.sum().item() == 0
     wholesale = balance[-1].item() / 1e6
     assert wholesale == pytest.approx(1.075, abs=1e-5)
-    deviation = trace.decisions.award_kwh[0].double().sum(dim=1) / 1e6
+    deviation = trace.decisions.award_mwh[0].double().sum(dim=1) / 1e6
     price = trace.decisions.balance_price[0].double() / 1e6
     traded = (deviation * price).sum().item()
     retail = 0.675 + 0.30 + 0.10 + 0.15 + 0.025

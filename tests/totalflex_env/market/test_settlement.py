@@ -42,7 +42,7 @@ def random_slot(seed: int, traded: bool = True) -> tuple[Decision, Delivery]:
         upper=torch.zeros(ROWS, 5),
         position_kwh=uniform(generator, -3.0, 3.0, ROWS, 5),
         energy_kwh=torch.zeros(ROWS, 5),
-        award_kwh=award if traded else torch.zeros_like(award),
+        award_mwh=award if traded else torch.zeros_like(award),
         balance_price=torch.randint(-500_000, 4_000_001, (ROWS,), generator=generator),
         grid_price=torch.randint(-1_000_000, 1_000_001, (ROWS, 3), generator=generator),
         traded=traded,
@@ -86,7 +86,7 @@ def recomputed(params: Params, decision: Decision, delivery: Delivery, row: int)
         mine = [device for device, owner in enumerate(params.house.tolist()) if owner == house]
         metered = sum(whole(delivery.energy_kwh[row, device]) for device in mine)
         position = sum(whole(decision.position_kwh[row, device]) for device in mine) if decision.traded else metered
-        award = sum(int(decision.award_kwh[row, device]) for device in mine)
+        award = sum(int(decision.award_mwh[row, device]) for device in mine)
         fixed = whole(delivery.house_kwh[row, house])
         consumption += metered + fixed
         book(house, brp, divided(spot * (position + fixed)))
@@ -142,7 +142,7 @@ def test_a_slot_by_hand(params: Params) -> None:
     decision = replace(
         decision,
         position_kwh=first(2.0, 5),
-        award_kwh=to_micro_eur(first(-1.0, 5)),
+        award_mwh=to_micro_eur(first(-1.0, 5)),
         balance_price=to_micro_eur(only(0.30)),
         grid_price=to_micro_eur(first(0.10, 3)),
     )
@@ -180,7 +180,7 @@ def test_untraded_flexibility_moves_no_money(params: Params) -> None:
 def test_keeping_the_award_costs_nothing_more(params: Params) -> None:
     """With the meter on position and award, the houses pay retail and their share alone."""
     decision, delivery = random_slot(1)
-    kept = replace(delivery, energy_kwh=decision.position_kwh.mul(1e6).round().add(decision.award_kwh) / 1e6)
+    kept = replace(delivery, energy_kwh=decision.position_kwh.mul(1e6).round().add(decision.award_mwh) / 1e6)
     strict = replace(params, config=params.config.model_copy(update={"market": rules(params, non_delivery_price=9.0)}))
     assert torch.equal(settle(params, decision, kept).balance, settle(strict, decision, kept).balance)
     missed, punished = settle(params, decision, delivery).balance, settle(strict, decision, delivery).balance
