@@ -58,7 +58,7 @@ def envelope(params: ThermalParams, expected: Scenario) -> tuple[Tensor, Tensor]
     Backward recursion over the forecast: full power must hold the floor at the coldest weather within the margin, no
     power the ceiling at the warmest. A device too weak for its band gets the ceiling as its floor: full power.
     """
-    low, high = _level_band(params)
+    low, high = level_band(params)
     outside = params.direction * expected.ambient
     lift = params.kelvin_per_kwh * expected.cop * (1.0 - COP_LOSS_PER_KELVIN * params.margin_k) * params.power_kwh
     coldest = (1.0 - params.retention) * (outside - params.margin_k) + lift
@@ -71,9 +71,20 @@ def envelope(params: ThermalParams, expected: Scenario) -> tuple[Tensor, Tensor]
     return torch.stack(floor[::-1], dim=1), torch.stack(ceiling[::-1], dim=1)
 
 
+def level_band(params: ThermalParams) -> tuple[Tensor, Tensor]:
+    """Return the levels [H] at which a device's store is empty and full: the ends of its comfort band."""
+    heating = params.direction > 0.0
+    return torch.where(heating, params.lower, -params.upper), torch.where(heating, params.upper, -params.lower)
+
+
+def idle_level(params: ThermalParams, level: Tensor, ambient: Tensor) -> Tensor:
+    """Return the level [..., H] after a slot without energy that began at `level` [..., H]."""
+    return params.retention * level + (1.0 - params.retention) * params.direction * ambient
+
+
 def energy_to(params: ThermalParams, temperature: Tensor, level: Tensor, ambient: Tensor, cop: Tensor) -> Tensor:
     """Return the energy [B, H] within the device's power that ends a slot at `level` or as near as it can."""
-    idle = params.direction * (params.retention * temperature + (1.0 - params.retention) * ambient)
+    idle = idle_level(params, params.direction * temperature, ambient)
     energy = (level - idle) / (params.kelvin_per_kwh * cop)
     return torch.minimum(energy.clamp(min=0.0), params.power_kwh)
 
@@ -154,7 +165,7 @@ def linear(
 
 def _level_parts(params: ThermalParams, levels: tuple[Tensor, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Split lowest and highest levels [H, T] into bounds of the parts within, above and below the comfort band."""
-    low, high = (level[:, None] for level in _level_band(params))
+    low, high = (level[:, None] for level in level_band(params))
     least, most = levels
     lower = [least.clamp(low, high), (least - high).clamp(min=0.0), (low - most).clamp(min=0.0)]
     upper = [most.clamp(low, high), (most - high).clamp(min=0.0), (low - least).clamp(min=0.0)]
@@ -177,8 +188,3 @@ def _reachable(
         least.append((params.direction * low)[0])
         most.append((params.direction * high)[0])
     return torch.stack(least, dim=1), torch.stack(most, dim=1)
-
-
-def _level_band(params: ThermalParams) -> tuple[Tensor, Tensor]:
-    heating = params.direction > 0.0
-    return torch.where(heating, params.lower, -params.upper), torch.where(heating, params.upper, -params.lower)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from totalflex_env.devices import fleet, storage
+from totalflex_env.devices import fleet, storage, thermal
 from totalflex_env.engine import values
 from totalflex_env.types import Situation
 
@@ -143,9 +143,8 @@ def _heat(situation: Situation, knob: list[Tensor]) -> tuple[Tensor, Tensor, Ten
     """Heat is bought until the value of one more kelvin has fallen to its price."""
     params, now, slot = situation.params.thermal, situation.present, situation.state.slot
     lower, upper = (fleet.split(situation.params, bound)[1] for bound in (situation.lower, situation.upper))
-    empty, full = values.heat_band(params)
-    level = params.direction * situation.state.devices.temperature
-    idle = params.retention * level + (1.0 - params.retention) * params.direction * now.ambient
+    empty, full = thermal.level_band(params)
+    idle = thermal.idle_level(params, params.direction * situation.state.devices.temperature, now.ambient)
     lift = params.kelvin_per_kwh * now.cop
     fill = (idle[..., None] + lift[..., None] * _steps(lower, upper) - empty[:, None]) / (full - empty)[:, None]
     value = values.slope_at(situation.outlook.heat_value[:, slot + 1], fill, 0.0)

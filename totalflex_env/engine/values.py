@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from totalflex_env.devices import thermal
 from totalflex_env.types import Params, Scenario, StorageParams, ThermalParams
 
 LEVELS = 17
@@ -40,14 +41,8 @@ def slope_at(slopes: Tensor, fill: Tensor, outside: float) -> Tensor:
     return value + outside * ((fill < -slack).to(value.dtype) - (fill > 1.0 + slack).to(value.dtype))
 
 
-def heat_band(params: ThermalParams) -> tuple[Tensor, Tensor]:
-    """Return the levels [H] (temperature times direction) at which a heat store is empty and full."""
-    heating = params.direction > 0.0
-    return torch.where(heating, params.lower, -params.upper), torch.where(heating, params.upper, -params.lower)
-
-
 def _heat(params: ThermalParams, expected: Scenario, mean: Tensor) -> Tensor:
-    empty, full = heat_band(params)
+    empty, full = thermal.level_band(params)
     grid = torch.linspace(0.0, 1.0, LEVELS, dtype=empty.dtype, device=empty.device)
     level = empty[:, None] + grid * (full - empty)[:, None]
     began = params.direction * expected.start_temperature
@@ -55,8 +50,8 @@ def _heat(params: ThermalParams, expected: Scenario, mean: Tensor) -> Tensor:
     slopes = [refill[..., None] * (level < began[..., None] - 1e-9).to(level.dtype)]
     for slot in reversed(range(expected.spot.shape[1])):
         lift = params.kelvin_per_kwh * expected.cop[:, slot]
-        outside = (1.0 - params.retention) * params.direction * expected.ambient[:, slot]
-        idle = (params.retention[:, None] * level + outside[..., None] - empty[:, None]) / (full - empty)[:, None]
+        after = thermal.idle_level(params, level.T[:, None], expected.ambient[:, slot])
+        idle = ((after - empty) / (full - empty)).movedim(0, -1)
         most = idle + (lift * params.power_kwh / (full - empty))[..., None]
         price = (expected.spot[:, slot, None] / lift)[..., None]
         high, low = slope_at(slopes[-1], idle, OUTSIDE), slope_at(slopes[-1], most, OUTSIDE)
