@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ["totalflex_env", "policies", "baselines", "hardware_bridge", "vpp", "benchmarks"]
 PROGRAMS = ["train.py", "evaluate.py"]
-LATE_IMPORTS = ("totalflex_env/__init__.py", "totalflex_env/scenario/sources.py")
+LATE_IMPORTS = ("totalflex_env/__init__.py", "totalflex_env/scenario/sources.py", "benchmarks/__main__.py")
 DYNAMIC = ("totalflex_env/envs/", "policies/sb3.py", "policies/rllib.py", *LATE_IMPORTS)
 
 # Bases that give a class its form, not its behaviour: what is derived from them starts a line of inheritance.
