@@ -9,17 +9,19 @@ from torch import Tensor
 from totalflex_env.batch import take_rows
 from totalflex_env.engine import dispatch, scripted
 from totalflex_env.flexoffer import lifecycle
-from totalflex_env.flexoffer.aggregate import Aggregate, Grouping, aggregate, disaggregate
+from totalflex_env.flexoffer.aggregate import aggregate
 from totalflex_env.flexoffer.generate import generate
+from totalflex_env.flexoffer.grouping import Bins, Grouping
 from totalflex_env.flexoffer.offers import load
 from totalflex_env.flexoffer.respond import respond
+from totalflex_env.flexoffer.start_alignment import StartAligned, split
 from totalflex_env.trade_types import OfferState
 from totalflex_env.types import Action, Forecast, Situation
 
 PLAN_EVERY = 4
 """Slots between two rounds of offers."""
 
-GROUPING = Grouping(flexibility_tolerance=2, most_members=4)
+GROUPING = Grouping(flexibility_tolerance=2, bins=Bins(most=4))
 
 
 class FlexOfferPipeline:
@@ -48,13 +50,13 @@ def assignments(situation: Situation, forecast: Forecast, row: int) -> Tensor:
     everyone = torch.arange(len(offers.device), device=offers.device.device)
     for state in (OfferState.OFFERED, OfferState.ACCEPTED):
         offers = lifecycle.move(offers, everyone, state, slot)
-    start, energy = disaggregate(*schedule(aggregate(offers, GROUPING), situation, row))
+    start, energy = split(*schedule(aggregate(offers, GROUPING), situation, row))
     offers = lifecycle.assign(offers, everyone, start, energy, slot)
     plan = energy.new_zeros(len(situation.lower[row]), situation.outlook.spot.shape[1])
     return plan.index_add(0, offers.device, load(offers, start, energy, plan.shape[1])).T
 
 
-def schedule(bundle: Aggregate, situation: Situation, row: int) -> tuple[Aggregate, Tensor, Tensor]:
+def schedule(bundle: StartAligned, situation: Situation, row: int) -> tuple[StartAligned, Tensor, Tensor]:
     """Return the aggregates, their start [G] and energy [G, V] kWh: cheapest in turn, an overload at its price."""
     spot, room = situation.outlook.spot[row], dispatch.headroom(situation)[row]
     overload_price = situation.params.config.market.overload_price

@@ -8,7 +8,7 @@ chain of intervals for the cumulative energy, and one backward and one forward p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 
 from totalflex_env.batch import concatenate_rows
 from totalflex_env.errors import OfferError
+from totalflex_env.flexoffer.chunks import chunks, in_chunks
 from totalflex_env.trade_types import FlexOfferBatch, OfferState
 
 Rule = tuple[str, Tensor, Tensor]  # what must hold, for which offers it does [N] bool, the numbers it is about [N, ...]
@@ -66,25 +67,27 @@ def tighten(offers: FlexOfferBatch) -> FlexOfferBatch:
     Keeps the set of assignments and, up to rounding, does nothing the second time. Levels without a bound stay so; one
     after the last slice becomes the total.
     """
-    least, greatest = reach(offers.lower, offers.upper, *levels(offers))
-    lower, upper = slice_range(offers.lower, offers.upper, least, greatest)
-    before_last = _position(offers) < offers.slices.unsqueeze(1) - 1
+    lower, upper, total_lower, total_upper, level_lower, level_upper = in_chunks(
+        _tight_bounds, offers, *offers.lower.shape
+    )
     return replace(
         offers,
         lower=lower,
         upper=upper,
-        total_lower=least[:, -1],
-        total_upper=greatest[:, -1],
-        level_lower=torch.where(before_last & offers.level_lower.isfinite(), least, -torch.inf),
-        level_upper=torch.where(before_last & offers.level_upper.isfinite(), greatest, torch.inf),
+        total_lower=total_lower,
+        total_upper=total_upper,
+        level_lower=level_lower,
+        level_upper=level_upper,
     )
 
 
 def validate(offers: FlexOfferBatch) -> None:
-    """Raise an OfferError that names the first offer, rule and value that do not agree."""
-    for rules in (_number_rules, _bound_rules, _time_rules, _default_rules):
-        for rule, holds, value in rules(offers):
-            require(rule, holds, value)
+    """Raise an OfferError that names an offer, the rule that it breaks and its value, and passes if there is none."""
+    for first, some in chunks(offers, *offers.lower.shape):
+        index = torch.arange(first, first + len(some.state), device=some.state.device)
+        for rules in (_number_rules, _bound_rules, _time_rules, _default_rules):
+            for rule, holds, value in rules(some):
+                require(rule, holds, value, index)
 
 
 def require(rule: str, holds: Tensor, value: Tensor, index: Tensor | None = None) -> None:
@@ -99,12 +102,16 @@ def require(rule: str, holds: Tensor, value: Tensor, index: Tensor | None = None
 
 def contains(offers: FlexOfferBatch, start: Tensor, energy: Tensor) -> Tensor:
     """Return whether assignments, start [N] int64 and energy [N, W] kWh, belong to their offers [N] bool."""
-    slack = tolerance(energy)
-    level, inside = energy.cumsum(1), used(offers)
-    level_lower, level_upper = levels(offers)
-    slices = (energy >= offers.lower - slack) & (energy <= offers.upper + slack)
-    sums = ((level >= level_lower - slack) & (level <= level_upper + slack)) | ~inside
-    return (start >= offers.earliest) & (start <= offers.latest) & (slices & sums).all(1)
+
+    def inside(part: _Assigned) -> tuple[Tensor]:
+        slack, level = tolerance(energy), part.energy.cumsum(1)
+        level_lower, level_upper = levels(part.offers)
+        slices = (part.energy >= part.offers.lower - slack) & (part.energy <= part.offers.upper + slack)
+        sums = ((level >= level_lower - slack) & (level <= level_upper + slack)) | ~used(part.offers)
+        return ((slices & sums).all(1),)
+
+    in_window = (start >= offers.earliest) & (start <= offers.latest)
+    return in_window & in_chunks(inside, _Assigned(offers, energy), *energy.shape)[0]
 
 
 def load(offers: FlexOfferBatch, start: Tensor, energy: Tensor, slots: int) -> Tensor:
@@ -132,6 +139,27 @@ def widen(offers: FlexOfferBatch, width: int) -> FlexOfferBatch:
         level_lower=pad(offers.level_lower, more, value=-torch.inf),
         level_upper=pad(offers.level_upper, more, value=torch.inf),
         default=pad(offers.default, more),
+    )
+
+
+@dataclass(frozen=True)
+class _Assigned:
+    """Offers and energies assigned to them."""
+
+    offers: FlexOfferBatch  # [N]
+    energy: Tensor  # [N, W] kWh
+
+
+def _tight_bounds(offers: FlexOfferBatch) -> tuple[Tensor, ...]:
+    """Return the slice, total and level bounds of `tighten`, lower before upper."""
+    least, greatest = reach(offers.lower, offers.upper, *levels(offers))
+    before_last = _position(offers) < offers.slices.unsqueeze(1) - 1
+    return (
+        *slice_range(offers.lower, offers.upper, least, greatest),
+        least[:, -1],
+        greatest[:, -1],
+        torch.where(before_last & offers.level_lower.isfinite(), least, -torch.inf),
+        torch.where(before_last & offers.level_upper.isfinite(), greatest, torch.inf),
     )
 
 

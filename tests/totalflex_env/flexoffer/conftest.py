@@ -9,6 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from totalflex_env.flexoffer import makers
+from totalflex_env.flexoffer.classify import classify
+from totalflex_env.flexoffer.kinds import Members
+from totalflex_env.flexoffer.members import join
 from totalflex_env.flexoffer.offers import levels
 from totalflex_env.trade_types import FlexOfferBatch, OfferState
 
@@ -26,6 +30,11 @@ def random_offers() -> Callable[[int, int, bool], FlexOfferBatch]:
 @pytest.fixture(scope="session")
 def random_assignment() -> Callable[[FlexOfferBatch, int], tuple[Tensor, Tensor]]:
     return draw_assignment
+
+
+@pytest.fixture(scope="session")
+def random_members() -> Callable[..., Members]:
+    return make_members
 
 
 def make_box(lower: list[list[float]], upper: list[list[float]]) -> FlexOfferBatch:
@@ -113,3 +122,65 @@ def draw_assignment(offers: FlexOfferBatch, seed: int) -> tuple[Tensor, Tensor]:
         energy[:, k] = least + where * (most - least)
         level = level + energy[:, k]
     return start, energy
+
+
+KINDS = ("boxes", "vehicles", "storages", "heat", "programmes", "movables")
+
+
+def make_members(seed: int, each: int, slots: int, kinds: tuple[str, ...] = KINDS, first: int = 0) -> Members:
+    """`each` members of every kind in eighths of a kWh, with identities from `first` on."""
+    draw = torch.Generator().manual_seed(seed)
+
+    def number(low: int, high: int, *shape: int) -> Tensor:
+        return torch.randint(low, high + 1, shape, generator=draw)
+
+    def eighths(low: int, high: int, *shape: int) -> Tensor:
+        return number(8 * low, 8 * high, *shape).double() / 8.0
+
+    def share(*shape: int) -> Tensor:
+        return number(0, 8, *shape).double() / 8.0
+
+    def window() -> tuple[Tensor, Tensor]:
+        arrival = number(0, slots - 1, each)
+        return arrival, arrival + 1 + (share(each) * (slots - 1 - arrival)).long()
+
+    def who(kind: str) -> makers.Who:
+        return makers.numbered(each, first + KINDS.index(kind) * each, KINDS.index(kind) % 3)
+
+    def boxes() -> Members:
+        middle = eighths(-2, 2, each, slots)
+        return makers.boxes(who("boxes"), slots, (middle - share(each, slots), middle + share(each, slots)))
+
+    def vehicles() -> Members:
+        (arrival, departure), power = window(), eighths(0, 2, each)
+        least = share(each) * power * (departure - arrival)
+        total = least, least + share(each) * (power * (departure - arrival) - least)
+        return makers.vehicles(who("vehicles"), slots, (arrival, departure), power, total)
+
+    def storages() -> Members:
+        level = -eighths(0, 2, each), eighths(0, 2, each)
+        final = level[0] * share(each), level[1] * share(each)
+        power = eighths(0, 2, each), eighths(0, 2, each)
+        return makers.storages(who("storages"), slots, window(), power, (level, final))
+
+    def heat() -> Members:
+        lower, upper = -eighths(0, 1, each, slots), eighths(0, 2, each, slots)
+        level = -eighths(0, 2, each, slots), eighths(0, 2, each, slots)
+        retention, gains = 1.0 - min(0.25, 2.0 / slots) * share(each), 1.0 + 2.0 * share(each, slots)
+        return makers.heat(who("heat"), (lower, upper), level, retention, gains)
+
+    def programmes() -> Members:
+        library, earliest = eighths(-1, 2, 2, 3), number(0, slots - 3, each)
+        latest = earliest + (share(each) * (slots - 3 - earliest)).long()
+        profile = library[number(0, 1, each)]
+        return makers.programmes(who("programmes"), slots, (earliest, latest), profile)
+
+    def movables() -> Members:
+        offers = make_random(seed, 4 * each, True)
+        some = ((offers.latest > offers.earliest) & (offers.latest + offers.slices <= slots)).nonzero()[:each, 0]
+        index = some if len(some) else torch.zeros(0, dtype=torch.int64)
+        rows = replace(offers, **{name: value[index] for name, value in vars(offers).items()})
+        return classify(rows, slots, who("movables").offer[: len(index)], who("movables").node[: len(index)])
+
+    make = {f.__name__: f for f in (boxes, vehicles, storages, heat, programmes, movables)}
+    return join([make[kind]() for kind in kinds])

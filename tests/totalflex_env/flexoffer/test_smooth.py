@@ -1,0 +1,61 @@
+"""Smooth answers: feasible, close to the hard ones for small widths, with the right gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from totalflex_env.errors import OfferError
+from totalflex_env.flexoffer.exact import aggregate_exact
+from totalflex_env.flexoffer.kinds import Members
+from totalflex_env.flexoffer.membership import Answer, contains
+from totalflex_env.flexoffer.smooth import respond_smoothly
+from totalflex_env.flexoffer.support import support
+
+SEEDS = st.integers(0, 10_000)
+SLOTS = 6
+CONVEX = ("boxes", "vehicles", "storages", "heat")
+
+
+def prices(seed: int, rows: int = 1) -> Tensor:
+    return torch.randn(rows, SLOTS, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@settings(max_examples=5)
+@given(seed=SEEDS)
+def test_answers_can_be_made_and_approach_the_least_cost(random_members: Callable[..., Members], seed: int) -> None:
+    aggregate = aggregate_exact(random_members(seed, 2, SLOTS, CONVEX))
+    price, least = prices(seed), -support(aggregate, -prices(seed))[0]
+    costs = []
+    for width in (1.0, 0.1, 0.01):
+        profile = respond_smoothly(aggregate, price, width)[0]
+        costs.append(float(price[0] @ profile - least))
+    assert contains(aggregate, profile).answer == Answer.INSIDE
+    assert costs[0] >= costs[1] - 1e-9 >= costs[2] - 2e-9 >= -3e-9
+    ranges = float(support(aggregate, torch.ones(1, SLOTS)) + support(aggregate, -torch.ones(1, SLOTS)))
+    assert costs[2] <= 0.01 * (4.0 * SLOTS * 8.0 + ranges)
+
+
+@settings(max_examples=3)
+@given(seed=SEEDS)
+def test_gradients_agree_with_differences(random_members: Callable[..., Members], seed: int) -> None:
+    aggregate = aggregate_exact(random_members(seed, 1, SLOTS, (*CONVEX, "programmes")))
+    price = prices(seed).requires_grad_()
+    assert torch.autograd.gradcheck(lambda p: respond_smoothly(aggregate, p, 0.7), (price,), atol=1e-5, rtol=1e-4)
+
+
+def test_no_width_no_price_and_starts_to_settle_are_refused(random_members: Callable[..., Members]) -> None:
+    aggregate = aggregate_exact(random_members(1, 1, SLOTS, CONVEX))
+    with pytest.raises(OfferError, match="width"):
+        respond_smoothly(aggregate, prices(1), 0.0)
+    with pytest.raises(OfferError, match="finite"):
+        respond_smoothly(aggregate, prices(1) * torch.nan, 1.0)
+    moving = random_members(4, 3, SLOTS, ("movables",))
+    assert len(moving.movables.offer)
+    with pytest.raises(OfferError, match="settled"):
+        respond_smoothly(aggregate_exact(moving), prices(1), 1.0)
