@@ -1,4 +1,4 @@
-"""The figures of the report, each an SVG text: dispatch, loading, prices, money, scores, and how it was learned."""
+"""The figures, each an SVG text: dispatch, loading, prices, money, scores, how it was learned, and what is forecast."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from matplotlib.ticker import PercentFormatter
 
 from totalflex_env.evaluation.metrics import Metrics
 from totalflex_env.evaluation.results import CAUSES, KINDS, ROLES, Array, Results
+from totalflex_env.grid.forecast import GridForecast
 
 INK, MUTED, GRID = "#1f2933", "#6b7785", "#e4e8ed"
 KIND_COLOURS = ("#9aa5b1", "#d1495b", "#66a6b8", "#8d6a9f", "#2e6f95", "#3fa66b", "#edae49")
@@ -195,6 +196,33 @@ def money(results: Mapping[str, Results]) -> str:
     return _svg(figure)
 
 
+def fan(forecast: GridForecast, element: int, clock: Clock, outcome: Array | None = None) -> str:
+    """Draw the forecast loading of an element over a day: bands, median, limit, chance of overload, and the outcome."""
+    figure, (upper, lower) = _panels(2, 1, 4.6, heights=(3.0, 1.0))
+    curves, chance = forecast.loading[..., element].numpy(), forecast.overload[:, element].numpy()
+    edges, middle = clock.edges(curves.shape[1]), len(curves) // 2
+    for band in range(middle):
+        low, high = curves[band], curves[-1 - band]
+        share = f"{float(forecast.levels[-1 - band] - forecast.levels[band]):.0%} of outcomes"
+        colour, strength = "#2e6f95", 0.22 + 0.28 * band / middle
+        upper.stairs(high, edges, baseline=low, fill=True, color=colour, alpha=strength, linewidth=0, label=share)
+    upper.stairs(curves[middle], edges, color="#2e6f95", baseline=None, linewidth=1.8, label="median")
+    if outcome is not None:
+        upper.stairs(outcome, edges, color=INK, baseline=None, linewidth=1.4, label="outcome")
+    upper.axhline(1.0, color="#d1495b", linestyle="--", linewidth=1.2)
+    upper.annotate("rating", (0.005, 1.0), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5)
+    upper.set_ylim(bottom=0.0)
+    upper.set_ylabel("loading (% of rating)")
+    lower.stairs(chance, edges, fill=True, color="#d1495b", linewidth=0)
+    lower.set_ylim(0.0, 1.0)
+    lower.set_ylabel("P(overload)")
+    for axes in (upper, lower):
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        clock.label(axes, curves.shape[1])
+    _legend_above(upper)
+    return _svg(figure)
+
+
 def learning(curve: Sequence[CurvePoint]) -> str:
     """Draw the cost on the validation days against training time; the first point is the scripted rule."""
     figure, (axes,) = _panels(1, 1, 2.9)
@@ -209,9 +237,12 @@ def learning(curve: Sequence[CurvePoint]) -> str:
     return _svg(figure)
 
 
-def _panels(rows: int, columns: int, height: float, share: bool = False) -> tuple[Figure, list[Axes]]:
+def _panels(
+    rows: int, columns: int, height: float, share: bool = False, heights: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(10.0, height))
-    return figure, list(figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share).flat)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share, height_ratios=heights)
+    return figure, list(axes.flat)
 
 
 def _stack(axes: Axes, edges: Array, power: Array) -> None:

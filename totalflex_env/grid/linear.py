@@ -1,4 +1,10 @@
-"""First-order models of the grid for markets and optimisers: the exact slopes of the AC power flow at given points."""
+"""First-order models of the grid for markets and optimisers.
+
+`linearise` gives the exact slopes of the AC power flow at given points, `predict` what they say of points around it.
+`lossless` needs no operating point: LinDistFlow (Baran and Wu, IEEE Trans. Power Delivery 4(1), 1989), whose squared
+voltages and flows are linear in the power of the nodes. How far either is from the AC power flow is measured by
+`test_linear.py` and stated in docs/grid_limits.md.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ import torch
 from torch import Tensor
 
 from totalflex_env.grid import power_flow
-from totalflex_env.grid_model import GridModel, Linearisation
+from totalflex_env.grid_model import GridModel, Linearisation, PowerFlow
 
 
 def linearise(grid: GridModel, active_kw: Tensor, reactive_kvar: Tensor) -> Linearisation:
@@ -34,6 +40,32 @@ def linearise(grid: GridModel, active_kw: Tensor, reactive_kvar: Tensor) -> Line
     return Linearisation(
         loading.squeeze(-2), d_loading, voltage.abs(), _slope_of_magnitude(voltage, d_voltage), converged
     )
+
+
+def predict(model: Linearisation, change_kw: Tensor) -> tuple[Tensor, Tensor]:
+    """Loadings [K, R, E] and voltages [K, R, M] after a change [K, R, M] kW of consumption from each of the K points.
+
+    A loading has a kink where the flow turns round: beyond it the slope has the other sign, which no tangent knows.
+    """
+    loading = model.loading0.unsqueeze(-2) + change_kw @ model.d_loading_d_kw.mT
+    voltage = model.voltage0.unsqueeze(-2) + change_kw @ model.d_voltage_d_kw.mT
+    return loading, voltage
+
+
+def lossless(grid: GridModel, active_kw: Tensor, reactive_kvar: Tensor) -> PowerFlow:
+    """Voltages and loadings for the consumption [B, M] in kW and kvar by LinDistFlow; it always "converges".
+
+    With v0 the no-load voltages and s the injected powers, |v|² = |v0|² + 2 Re(conj(v0) Z conj(s / v0)): all but the
+    squares of the voltage drops. A loading is the power behind the element over its rating, without losses.
+    """
+    injection = power_flow.conjugate_injection(grid, active_kw, reactive_kvar)
+    impedance, no_load = torch.view_as_complex(grid.impedance), torch.view_as_complex(grid.no_load_voltage)
+    drop = (no_load.conj() * ((injection / no_load.conj()) @ impedance.mT)).real
+    voltage = (no_load.abs().square() + 2.0 * drop).clamp(min=0.0).sqrt()
+    behind = injection @ grid.downstream.mT.to(injection.dtype)
+    loading = grid.base_kva * behind.abs() / grid.rating_kva
+    converged = torch.ones(len(active_kw), dtype=torch.bool, device=active_kw.device)
+    return PowerFlow(voltage, loading, converged, torch.ones_like(converged, dtype=torch.int64))
 
 
 def _slope_of_magnitude(value: Tensor, slopes: Tensor) -> Tensor:

@@ -34,3 +34,28 @@ def test_imports_and_exports_overload_alike(direction: float) -> None:
     found = limits.violations(GRID, power_flow.solve(GRID, active, torch.zeros_like(active)))
     assert found.overload_kva.tolist() == pytest.approx([15.0, 0.0], abs=2.5)
     assert found.element_overload_kva.argmax(-1)[0] == 2
+
+
+def test_overruns_by_hand() -> None:
+    """Quarter-hours of a 25 kVA transformer at 90, 110, 120, 90, 130 and 110 %, the last without a solution.
+
+    Slots 1 and 2 are one stay of 30 minutes and (0.1 + 0.2) · 25 / 4 = 1.875 kVAh, slot 4 one of 15 minutes.
+    """
+    loading = torch.zeros(6, 3)
+    loading[:, 2] = torch.tensor([0.9, 1.1, 1.2, 0.9, 1.3, 1.1])
+    voltage = torch.ones(6, 3)
+    voltage[3:5, 1] = torch.tensor([0.88, 0.87])
+    voltage[0, 0] = 1.12
+    converged = torch.tensor([True] * 5 + [False])
+    flow = PowerFlow(voltage, loading, converged, torch.ones(6, dtype=torch.int64))
+    found = limits.overruns(GRID, flow, 0.25)
+    described = [(each.where, each.kind, each.slot, each.minutes, each.worst_slot) for each in found]
+    assert described == [
+        ("trafo 0 (transformer)", "overload", 1, 30.0, 2),
+        ("bus 2 (house 0)", "undervoltage", 3, 30.0, 4),
+        ("trafo 0 (transformer)", "overload", 4, 15.0, 4),
+        ("bus 1 (busbar)", "overvoltage", 0, 15.0, 0),
+    ]
+    assert [each.worst for each in found] == pytest.approx([1.2, 0.87, 1.3, 1.12])
+    assert [each.beyond for each in found] == pytest.approx([1.875, 0.05 / 4, 0.3 * 25 / 4, 0.02 / 4], rel=1e-4)
+    assert limits.overruns(GRID, replace(flow, converged=torch.zeros(6, dtype=torch.bool)), 0.25) == ()

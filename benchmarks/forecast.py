@@ -1,0 +1,80 @@
+"""The forecast of bottlenecks: how fast it is, and how good against persistence and a deterministic forecast.
+
+Speed is processor time on 1-LV-semiurb4 with 1,000 scenarios of 96 slots: the power flows with their quantiles alone,
+and all of a forecast, with the joint scenarios and the answer of ten vehicles and ten heat pumps to the price in each.
+Quality is that of the transformer's forecast on held-out days of two worlds: 1-LV-rural1 scenario 2 in the summer
+half-year, where photovoltaics overload it, and `street`, where vehicles and heat pumps do that follow the price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from baselines import catalog
+from benchmarks.figures import Figure, cpu_seconds
+from totalflex_env import config_files
+from totalflex_env.config import DevicesConfig, EnvConfig, EvConfig, GridConfig, HeatPumpConfig, ScenarioConfig
+from totalflex_env.engine.build import build
+from totalflex_env.evaluation import congestion
+from totalflex_env.evaluation.backtest import Scorecard, Setting, backtest
+from totalflex_env.evaluation.congestion import Forecaster
+from totalflex_env.evaluation.ensemble import archive
+
+SCENARIOS = 1000
+TRANSFORMER = ("trafo", 0)
+
+
+def figures(full: bool) -> Iterator[Figure]:
+    """Yield the figures; the quick form tries fewer days and scenarios."""
+    torch.set_num_threads(1)  # processor time is to be that of the work, not of threads that wait for each other
+    yield from speed()
+    for name, setting in settings(full).items():
+        yield from quality(name, backtest(setting, TRANSFORMER))
+
+
+def speed() -> Iterator[Figure]:
+    """Yield how long a forecast of 1,000 scenarios takes, without and with the scenarios themselves."""
+    devices = DevicesConfig(ev=EvConfig(count=10), heat_pump=HeatPumpConfig(count=10))
+    config = EnvConfig(name="semiurb4", grid=GridConfig(code="1-LV-semiurb4--0-sw"), devices=devices)
+    world = build(config)
+    forecaster = Forecaster(world, archive(world.source, range(SCENARIOS)), catalog.make("price_greedy"), SCENARIOS)
+    _, expected = world.source.draw([SCENARIOS])
+    power, params = congestion.injections(forecaster, expected), world.params
+    flow = cpu_seconds(lambda: congestion.forecast_on(params.grid, params.node, power), repeats=3)
+    case = f"{SCENARIOS}x{config.slots}"
+    yield Figure(f"load_flow_s:{case}", flow, "s", better="lower", target=1.0)
+    total = cpu_seconds(lambda: congestion.foresee(forecaster, expected), repeats=1)
+    yield Figure(f"total_s:{case}", total, "s", better="lower", target=5.0)
+
+
+def settings(full: bool) -> dict[str, Setting]:
+    """Return what is tried, by the name of the net."""
+    summer = ScenarioConfig(months=(4, 5, 6, 7, 8, 9))
+    rural = EnvConfig(name="rural1_2", grid=GridConfig(code="1-LV-rural1--2-sw"), scenario=summer)
+    sun = Setting(rural, catalog.make("default_schedule"), 1500, validation_days=40, test_days=120, scenarios=60)
+    street = config_files.load(EnvConfig, "street", "env")
+    greedy = Setting(street, catalog.make("price_greedy"), 800, validation_days=40, test_days=40, scenarios=60)
+    if full:
+        sun = replace(sun, archive_days=4000, validation_days=100, test_days=400, scenarios=200)
+        greedy = replace(greedy, archive_days=2000, validation_days=60, test_days=120, scenarios=200)
+    return {"rural1_2": sun, "street": greedy}
+
+
+def quality(name: str, card: Scorecard) -> Iterator[Figure]:
+    """Yield coverage, which must lie between two bounds, and effective recall beside that of the better rival."""
+    yield Figure(f"coverage_90:{name}", card.coverage, "", better="higher", target=0.85)
+    yield Figure(f"coverage_90_at_most:{name}", card.coverage, "", better="lower", target=0.95)
+    rivals = {"persistence": card.persistence, "deterministic": card.deterministic}
+    best = max(rivals, key=lambda rival: rivals[rival].at_precision.recall)
+    yield Figure(
+        f"recall_at_precision_0.8:{name}",
+        card.forecast.at_precision.recall,
+        "",
+        better="higher",
+        target=0.9,
+        rival=rivals[best].at_precision.recall,
+        rival_name=best,
+    )

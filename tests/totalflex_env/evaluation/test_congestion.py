@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from totalflex_env import batch
+from totalflex_env.config import DevicesConfig, EnvConfig, EvConfig, GridConfig, HeatPumpConfig, ScenarioConfig
+from totalflex_env.engine.build import World, build, draw
+from totalflex_env.engine.nominate import nominate
+from totalflex_env.engine.rollout import rollout
+from totalflex_env.engine.scripted import untraded
+from totalflex_env.evaluation import congestion, ensemble, figures
+from totalflex_env.evaluation.backtest import Setting, backtest, consecutive
+from totalflex_env.evaluation.congestion import Forecaster
+from totalflex_env.evaluation.ensemble import Archive, EnsembleError
+from totalflex_env.grid import network
+from totalflex_env.types import Action, Situation
+
+
+class Idle:
+    """Every device follows its own controller."""
+
+    def reset(self, situation: Situation) -> None:
+        """Nothing is remembered."""
+
+    def act(self, situation: Situation) -> Action:
+        """Return the action in which nothing is traded."""
+        return untraded(situation, situation.default)
+
+
+def config(vehicles: int = 3) -> EnvConfig:
+    devices = DevicesConfig(ev=EvConfig(count=vehicles), heat_pump=HeatPumpConfig(count=2))
+    return EnvConfig(name="test", slots=96, devices=devices, scenario=ScenarioConfig(split="train"))
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return build(config())
+
+
+@pytest.fixture(scope="module")
+def past(world: World) -> Archive:
+    return ensemble.archive(world.source, range(60))
+
+
+def test_a_day_of_the_archive_that_was_expected_alike_comes_back_as_it_was(world: World, past: Archive) -> None:
+    """Nothing is shifted where the expectations agree, so that the nearest day to a day of the archive is that day."""
+    day = torch.tensor([7])
+    expected, truth = (batch.take_rows(part, day) for part in (past.expected, past.actual))
+    found = ensemble.joint_scenarios(past, expected, 1)
+    dark = expected.pv_kwh.sum(2, keepdim=True) == 0.0
+    truth = replace(truth, pv_kwh=truth.pv_kwh.masked_fill(dark, 0.0))
+    assert batch.equal(found, truth, tolerance=1e-9)
+
+
+def test_scenarios_follow_the_expectation_and_stay_possible(world: World, past: Archive) -> None:
+    expected = world.source.draw([1000])[1]
+    found = ensemble.joint_scenarios(past, expected, 40)
+    torch.testing.assert_close(found.spot, expected.spot.expand(40, -1), atol=1e-12, rtol=0.0)
+    for name in ("base_kwh", "pv_kwh"):
+        series, mean = vars(found)[name], vars(expected)[name].mean()
+        assert (series >= 0.0).all()
+        assert float(series.mean()) == pytest.approx(float(mean), rel=0.25)
+    assert (found.pv_kwh[:, expected.pv_kwh[0].sum(1) == 0.0] == 0.0).all()
+    error = found.temperature - expected.temperature
+    assert abs(float(error.mean())) < 0.6 and 0.5 < float(error.std()) < 2.0
+    assert (found.up >= found.spot - 1e-12).all() and (found.down <= found.spot + 1e-12).all()
+    assert torch.equal(ensemble.joint_scenarios(past, expected, 40).base_kwh, found.base_kwh)
+
+
+def test_more_scenarios_than_days_are_refused(world: World, past: Archive) -> None:
+    expected = world.source.draw([1000])[1]
+    for count in (0, 61):
+        with pytest.raises(EnsembleError, match="60 days"):
+            ensemble.joint_scenarios(past, expected, count)
+
+
+def test_the_answer_of_the_market_is_the_engine_s_own(world: World) -> None:
+    """Played here and by a rollout, the same day puts the same power on the grid."""
+    episode = nominate(world.params, draw(world, [1, 2]), Idle())
+    trace = rollout(world.params, episode, Idle())
+    power = congestion.respond(world.params, episode.actual, episode.expected, Idle())
+    wind = episode.actual.wind_kwh
+    torch.testing.assert_close(power.active_kw.sum(2) * world.params.slot_hours - wind, trace.net_kwh)
+    params = world.params
+    samples = congestion.samples_on(params.grid, params.node, batch.take_rows(power, torch.tensor([0])))
+    torch.testing.assert_close(samples.loading[..., 0], trace.outcomes.flow.loading[0], atol=1e-6, rtol=0.0)
+
+
+def test_no_outcome_of_the_coming_day_is_looked_at(world: World, past: Archive) -> None:
+    """The forecast takes an expectation and nothing else; days of the archive come from their own split alone."""
+    forecaster = Forecaster(world, past, Idle(), scenarios=20)
+    truth, expected = world.source.draw([1000])
+    one = congestion.foresee(forecaster, expected)
+    other = congestion.foresee(forecaster, batch.map_tensors(expected, torch.clone))
+    assert batch.equal(one, other)
+    assert one.loading.shape == (5, 96, len(world.params.grid.elements))
+    assert (one.loading.diff(dim=0) >= 0.0).all()
+    assert not torch.equal(truth.base_kwh, expected.base_kwh)
+
+
+def test_an_outage_is_the_same_call_on_another_grid(world: World, past: Archive) -> None:
+    """One of two parallel transformers out of service: the other carries nearly twice its loading before."""
+    net = world.source.net  # type: ignore[attr-defined]
+    double = copy.deepcopy(net)
+    double.trafo["parallel"] = 2
+    power = congestion.injections(Forecaster(world, past, Idle(), scenarios=20), world.source.draw([1000])[1])
+    both, one = (network.from_pandapower(each) for each in (double, net))
+    found = [congestion.forecast_on(grid, congestion.houses_on(world, grid), power) for grid in (both, one)]
+    loadings = [each.loading[2, :, grid.elements.index(("trafo", 0))] for each, grid in zip(found, (both, one))]
+    assert torch.allclose(loadings[1], 2.0 * loadings[0], rtol=0.05, atol=0.01)
+    tripped = copy.deepcopy(net)
+    tripped.line.loc[tripped.line.index[0], "in_service"] = False
+    with pytest.raises(network.GridError, match="unsupplied"):
+        network.from_pandapower(tripped)
+
+
+def test_hosting_capacity_is_found_by_bisection() -> None:
+    asked = []
+
+    def risk(count: int) -> float:
+        asked.append(count)
+        return 0.01 * count
+
+    assert congestion.hosting_capacity(risk, 100, accepted=0.37) == 37
+    assert len(asked) <= 7
+    assert congestion.hosting_capacity(risk, 20, accepted=0.37) == 20
+    assert congestion.hosting_capacity(lambda count: 1.0, 20, accepted=0.5) == -1
+
+
+def test_consecutive_days_follow_each_other() -> None:
+    """The two halves of one long episode: the hour before a day is the last hour of the day before."""
+    days = consecutive(config(), 3)
+    long = build(config().model_copy(update={"slots": 192})).source.draw([0, 1, 2])[0]
+    assert torch.equal(torch.cat([days.before.base_kwh, days.actual.base_kwh], dim=1), long.base_kwh)
+    assert not torch.equal(days.before.need_kwh, days.actual.need_kwh)
+    assert days.actual.ambient.shape == days.expected.ambient.shape
+
+
+def test_a_small_backtest_knows_more_than_its_rivals() -> None:
+    """Where photovoltaics overload a transformer: the forecast beats persistence, and its figures are consistent."""
+    months = ScenarioConfig(months=(5, 6, 7, 8), start_hour=0)
+    summer = EnvConfig(name="sun", grid=GridConfig(code="1-LV-rural1--2-sw"), scenario=months)
+    setting = Setting(summer, Idle(), archive_days=300, validation_days=12, test_days=16, scenarios=60)
+    card = backtest(setting, ("trafo", 0))
+    assert card.outcome.shape == card.forecast.score.shape == (16, 96)
+    assert 0.75 < card.coverage < 0.99
+    assert (card.reliability.diff() > 0.0).all()
+    losses = [
+        torch.nn.functional.l1_loss(each.quantiles[2], card.outcome)
+        for each in (card.forecast, card.deterministic, card.persistence)
+    ]
+    assert losses[0] < losses[1] < losses[2]
+    assert card.forecast.at_precision.precision >= 0.8
+    assert card.forecast.at_precision.recall >= card.persistence.at_precision.recall
+
+
+def test_the_fan_is_drawn(world: World, past: Archive) -> None:
+    found = congestion.foresee(Forecaster(world, past, Idle(), scenarios=20), world.source.draw([1000])[1])
+    with figures.style():
+        drawn = figures.fan(found, 0, figures.Clock(12, 0.25), outcome=found.loading[2, :, 0].numpy())
+        assert drawn.startswith("<svg") and drawn == figures.fan(
+            replace(found), 0, figures.Clock(12, 0.25), outcome=found.loading[2, :, 0].numpy()
+        )

@@ -1,0 +1,181 @@
+"""Backtest of the forecast of bottlenecks on held-out days, against persistence and a deterministic forecast.
+
+Three groups of days, which share no week: the archive (scenarios), days of validation (calibration, and the probability
+at which to raise an alarm) and days of test (the scores). All three forecasts know the same at the day-ahead gate.
+
+* Persistence: every slot is loaded as it was a day before.
+* Deterministic: the day goes as expected, with the market's answer to it, in one AC power flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from totalflex_env import batch
+from totalflex_env.config import EnvConfig
+from totalflex_env.engine.build import World, build
+from totalflex_env.evaluation import congestion, scorecard
+from totalflex_env.evaluation.calibration import Calibration, calibrate
+from totalflex_env.evaluation.congestion import Forecaster
+from totalflex_env.evaluation.ensemble import archive
+from totalflex_env.evaluation.scorecard import Detection
+from totalflex_env.grid import forecast, tree
+from totalflex_env.grid.forecast import GridForecast, Samples
+from totalflex_env.grid_model import PowerFlow
+from totalflex_env.scenario.sources import make_source
+from totalflex_env.types import Policy, Scenario
+
+_ROWS = 2000  # episodes played side by side: bounds the memory, not the result
+
+
+@dataclass(frozen=True)
+class Days:
+    """D days with what was expected of each, and the day before each."""
+
+    actual: Scenario  # [D, ...]
+    expected: Scenario  # [D, ...]
+    before: Scenario  # [D, ...]
+    expected_before: Scenario  # [D, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is tried on which days."""
+
+    config: EnvConfig
+    policy: Policy
+    archive_days: int
+    validation_days: int
+    test_days: int
+    scenarios: int
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A forecast of one element on the days of test."""
+
+    score: Tensor  # [D, T] what an alarm is raised by: probability of overload, or loading
+    quantiles: Tensor  # [K, D, T] loading; all the same for a forecast that knows no spread
+    at_precision: Detection  # the threshold with the highest recall at the wanted precision on these very days
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """The scores of the forecast of one element on the days of test, and those of its rivals."""
+
+    levels: Tensor  # [K]
+    outcome: Tensor  # [D, T] loading
+    forecast: Contestant
+    persistence: Contestant
+    deterministic: Contestant
+    chosen: Detection  # of the forecast, with the threshold that was best on the days of validation
+    coverage: float  # share of the outcomes between the outermost quantiles
+    reliability: Tensor  # [K] how often the outcome was at most each quantile
+
+
+def backtest(setting: Setting, element: tuple[str, int]) -> Scorecard:
+    """Return the scores for an element, such as ("trafo", 0); bad days or elements are errors of their source."""
+    world = build(_on(setting.config, "train"))
+    column = world.params.grid.elements.index(element)
+    past = archive(world.source, range(setting.archive_days))
+    forecaster = Forecaster(world, past, setting.policy, setting.scenarios)
+    calibration, chosen = _validated(forecaster, setting, column)
+
+    days = consecutive(_on(setting.config, "test"), setting.test_days)
+    outcome, before, guess = (_flow(forecaster, *pair).loading[..., column] for pair in _plays(days))
+    forecasts = [_calibrated(world, each, calibration) for each in _samples(forecaster, days.expected)]
+    levels = forecasts[0].levels
+    quantiles = torch.stack([each.loading[..., column] for each in forecasts], dim=1)
+    score = torch.stack([each.overload[:, column] for each in forecasts])
+    return Scorecard(
+        levels=levels,
+        outcome=outcome,
+        forecast=Contestant(score, quantiles, scorecard.most_found(score, outcome)),
+        persistence=_sure(before, outcome, len(levels)),
+        deterministic=_sure(guess, outcome, len(levels)),
+        chosen=scorecard.detection(score, outcome, chosen),
+        coverage=scorecard.coverage(quantiles[0], quantiles[-1], outcome),
+        reliability=scorecard.reliability(quantiles, outcome),
+    )
+
+
+def consecutive(config: EnvConfig, count: int) -> Days:
+    """Return `count` days of a world with the day before each, by the seeds 0 to count - 1.
+
+    Series are those of two days on end, drawn as one long episode and cut at its middle; habits (arrivals, needs) are
+    drawn for each of the two days.
+    """
+    slots, source = config.slots, make_source(config)
+    long = make_source(config.model_copy(update={"slots": 2 * slots})).draw(list(range(count)))
+    first, second = (source.draw(list(range(begin, begin + count))) for begin in (0, count))
+    return Days(
+        actual=_part(second[0], long[0], slots),
+        expected=_part(second[1], long[1], slots),
+        before=_part(first[0], long[0], 0),
+        expected_before=_part(first[1], long[1], 0),
+    )
+
+
+def _validated(forecaster: Forecaster, setting: Setting, column: int) -> tuple[Calibration, float]:
+    """The calibration by days of validation, and the probability at which an alarm is best raised on them."""
+    source = make_source(_on(setting.config, "validation"))
+    actual, expected = source.draw(list(range(setting.validation_days)))
+    flow = _flow(forecaster, actual, expected)
+    samples = list(_samples(forecaster, expected))
+    found = calibrate(samples, flow.loading, flow.voltage)
+    score = torch.stack([_calibrated(forecaster.world, each, found).overload[:, column] for each in samples])
+    return found, scorecard.most_found(score, flow.loading[..., column]).threshold
+
+
+def _samples(forecaster: Forecaster, expected: Scenario) -> Iterator[Samples]:
+    """The state of the grid in the scenarios of each of D days, some days at a time."""
+    params, block = forecaster.world.params, max(1, _ROWS // forecaster.scenarios)
+    for days in torch.arange(len(expected.spot)).split(block):
+        power = congestion.injections(forecaster, batch.take_rows(expected, days))
+        for day in range(len(days)):
+            own = torch.arange(day * forecaster.scenarios, (day + 1) * forecaster.scenarios)
+            yield congestion.samples_on(params.grid, params.node, batch.take_rows(power, own))
+
+
+def _calibrated(world: World, samples: Samples, calibration: Calibration) -> GridForecast:
+    return calibration.apply(forecast.summary(world.params.grid, samples), samples)
+
+
+def _plays(days: Days) -> tuple[tuple[Scenario, Scenario], ...]:
+    """What came, what came the day before, and what was to come, each with what had been expected of it."""
+    return (days.actual, days.expected), (days.before, days.expected_before), (days.expected, days.expected)
+
+
+def _flow(forecaster: Forecaster, actual: Scenario, expected: Scenario) -> PowerFlow:
+    """The state of the grid [D, T, ...] on days that go as `actual`; one without a solution is loaded infinitely."""
+    params = forecaster.world.params
+    power = congestion.respond(params, actual, expected, forecaster.policy)
+    active, reactive = (congestion.at_nodes(params.grid, params.node, part) for part in vars(power).values())
+    flow = tree.solve(params.grid, active.flatten(0, 1), reactive.flatten(0, 1))
+    flow = replace(
+        flow,
+        loading=flow.loading.masked_fill(~flow.converged[:, None], torch.inf),
+        voltage=flow.voltage.masked_fill(~flow.converged[:, None], -torch.inf),
+    )
+    return batch.map_tensors(flow, lambda tensor: tensor.unflatten(0, active.shape[:2]))
+
+
+def _sure(loading: Tensor, outcome: Tensor, levels: int) -> Contestant:
+    """A forecast of a single number: every quantile is that number, and so is what an alarm is raised by."""
+    return Contestant(loading, loading.expand(levels, *loading.shape), scorecard.most_found(loading, outcome))
+
+
+def _on(config: EnvConfig, split: str) -> EnvConfig:
+    """The same world on the days of a split."""
+    return config.model_copy(update={"scenario": config.scenario.model_copy(update={"split": split})})
+
+
+def _part(habits: Scenario, series: Scenario, begin: int) -> Scenario:
+    """The record `habits` with the slots from `begin` of all series [D, 2 T, ...] of a long one."""
+    slots = habits.spot.shape[1]
+    long = {name: value for name, value in vars(series).items() if value.shape[1] == 2 * slots}
+    return replace(habits, **{name: value[:, begin : begin + slots] for name, value in long.items()})
