@@ -8,8 +8,35 @@ loading of 1 is the rating. A last axis of 2 holds the real and the imaginary pa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
+
+Index: TypeAlias = NDArray[np.int64]
+Real: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RadialTree:
+    """The same grid as a tree: M nodes in the order of a walk from the slack, place 0; a place's feeder comes before it.
+
+    u is a voltage relative to the one without load, so 1 at the slack; j is the current that the tree behind a place
+    takes, as it arrives at the slack. Then u = u_feeder + series j, and j is the sum of current_by_kva conj(P + jQ) /
+    conj(u) over the places behind. An element's loading is the magnitude of charging u_near + loading j_far at an end.
+    These are arrays of the CPU in double precision, whatever becomes of the tensors of the GridModel.
+    """
+
+    node: Index  # [M] node at the places 1 ... M
+    feeder: Index  # [M] place
+    series: Real  # [M, 2]
+    current_by_kva: Real  # [M, 2] per kVA of consumption
+    no_load_magnitude: Real  # [M] p.u.
+    near: Index  # [E] place at the end towards the slack
+    far: Index  # [E] place at the other end; 0 where that end is open and `loading` is 0
+    charging: Real  # [2, E, 2] at the from (high-voltage) ends, then at the to ends
+    loading: Real  # [2, E, 2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +61,7 @@ class GridModel:
     voltage_lower: Tensor  # [M] p.u.
     voltage_upper: Tensor  # [M] p.u.
     downstream: Tensor  # [E, M] share of the node's power that the element carries: 1, 0, or a part in parallel
+    tree: RadialTree
 
 
 @dataclass(frozen=True)

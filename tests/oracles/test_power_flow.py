@@ -1,27 +1,56 @@
-"""The batched power flow against pandapower's Newton-Raphson, from no load to the brink of voltage collapse."""
+"""Both batched power flows against pandapower's Newton-Raphson, from no load to the brink of voltage collapse."""
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import networkx
+import numpy as np
 import pandapower as pp
 import pandapower.networks as pn
+import pandapower.topology
 import pytest
+import simbench
 import torch
+from simbench.networks import extract_simbench_grids_from_csv as simbench_tables
 from torch import Tensor
 
 from totalflex_env import batch
-from totalflex_env.grid import network, power_flow, reference
-from totalflex_env.grid_model import GridModel
-from totalflex_env.scenario import simbench
+from totalflex_env.grid import network, power_flow, reference, tree
+from totalflex_env.grid_model import GridModel, PowerFlow
 
 VOLTAGE_PU = 1e-6
 LOADING = 1e-5  # 1e-3 percentage points
 
 
+READ = simbench_tables.read_csv_data
+
+
+@functools.cache
+def table(path: str, separator: str, names: Any, rows: int | None) -> Any:
+    return READ(path, separator, tablename=list(names) if isinstance(names, tuple) else names, nrows=rows)
+
+
+@functools.cache
+def simbench_net(code: str) -> Any:
+    """The net as simbench makes it, but its tables read once for all nets: that is most of the time it takes."""
+
+    def read(path: str, sep: str, tablename: Any = None, nrows: int | None = None) -> Any:
+        names = tuple(tablename) if isinstance(tablename, list) else tablename
+        return copy.deepcopy(table(path, sep, names, nrows))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simbench_tables, "read_csv_data", read)
+        net = simbench.get_simbench_net(code)
+    del net["profiles"]
+    return net
+
+
 def rural() -> Any:
-    return simbench.load("1-LV-rural1--0-sw").net
+    return copy.deepcopy(simbench_net("1-LV-rural1--0-sw"))
 
 
 def parallel_and_switches() -> Any:
@@ -51,7 +80,6 @@ def parallel_and_switches() -> Any:
 
 
 NETS: dict[str, Callable[[], Any]] = {
-    "simbench_rural1": rural,
     "two_houses": network.two_house_feeder,
     "parallel_and_switches": parallel_and_switches,
     "cigre_lv": pn.create_cigre_network_lv,
@@ -59,12 +87,25 @@ NETS: dict[str, Callable[[], Any]] = {
     "kerber_landnetz": pn.create_kerber_landnetz_freileitung_1,
     "kerber_dorfnetz": pn.create_kerber_dorfnetz,
     "case33bw": pn.case33bw,
+} | {
+    code: functools.partial(simbench_net, code)
+    for code in (
+        *("1-LV-rural1--0-sw", "1-LV-rural2--0-sw", "1-LV-rural3--0-sw"),
+        *("1-LV-semiurb4--0-sw", "1-LV-semiurb5--0-sw", "1-LV-urban6--0-sw"),
+        *("1-MV-rural--0-sw", "1-MVLV-semiurb-3.202-0-sw"),
+    )
 }
 
 
-@pytest.fixture(params=list(NETS), scope="module")
-def net(request: pytest.FixtureRequest) -> Any:
-    return NETS[request.param]()
+@pytest.mark.parametrize("name", list(NETS))
+def test_equals_runpp(name: str) -> None:
+    """One test for each net, since it takes seconds to make one."""
+    net = NETS[name]()
+    own_loads_give_the_result_tables(copy.deepcopy(net))
+    up_to_the_brink_of_collapse(net)
+    generator = np.random.default_rng(len(net.bus))
+    for _ in range(3):
+        any_switches_and_taps(rearranged(net, generator))
 
 
 def consumption(net: Any, grid: GridModel) -> tuple[Tensor, Tensor]:
@@ -78,9 +119,10 @@ def consumption(net: Any, grid: GridModel) -> tuple[Tensor, Tensor]:
     return power[0], power[1]
 
 
-def test_own_loads_give_the_result_tables_of_runpp(net: Any) -> None:
+def own_loads_give_the_result_tables(net: Any) -> None:
     grid = network.from_pandapower(net)
     active, reactive = consumption(net, grid)
+    net.trafo["tap_changer_type"] = "Ratio"
     flow = power_flow.solve(grid, active[None], reactive[None])
     pp.runpp(net, init="dc", lightsim2grid=False, numba=False, tolerance_mva=1e-9)
     assert flow.converged.all()
@@ -92,7 +134,7 @@ def test_own_loads_give_the_result_tables_of_runpp(net: Any) -> None:
     assert len(grid.elements) == sum(net[f"res_{t}"].loading_percent.gt(0.0).sum() for t in ("line", "trafo"))
 
 
-def test_up_to_the_brink_of_collapse(net: Any) -> None:
+def up_to_the_brink_of_collapse(net: Any) -> None:
     """Random shares of load up to the last level that converges here; at 1.02 times that level runpp fails, too."""
     grid = network.from_pandapower(net)
     active, reactive = random_load(grid)
@@ -103,8 +145,11 @@ def test_up_to_the_brink_of_collapse(net: Any) -> None:
     judge = reference.run(net, scale * active, scale * reactive)
     assert judge.converged.all()
     assert flow.converged.all()
-    torch.testing.assert_close(flow.voltage, judge.voltage, atol=VOLTAGE_PU, rtol=0.0)
-    torch.testing.assert_close(flow.loading, judge.loading, atol=LOADING, rtol=0.0)
+    swept = tree.solve(grid, scale * active, scale * reactive)
+    assert swept.converged.all()
+    for ours in (flow, swept):
+        torch.testing.assert_close(ours.voltage, judge.voltage, atol=VOLTAGE_PU, rtol=0.0)
+        torch.testing.assert_close(ours.loading, judge.loading, atol=LOADING, rtol=0.0)
 
     single = power_flow.solve(
         batch.to(grid, torch.float32), (scale[:3] * active).float(), (scale[:3] * reactive).float()
@@ -113,11 +158,63 @@ def test_up_to_the_brink_of_collapse(net: Any) -> None:
     torch.testing.assert_close(single.voltage.double(), judge.voltage[:3], atol=1e-4, rtol=0.0)
 
     beyond = last * torch.tensor([[1.02], [1.5], [10.0]], dtype=torch.float64)
-    flow = power_flow.solve(grid, beyond * active, beyond * reactive)
     assert not reference.run(net, beyond[:1] * active, beyond[:1] * reactive).converged.any()
-    assert not flow.converged.any()
-    assert flow.voltage.isfinite().all()
-    assert flow.loading.isfinite().all()
+    for flow in (solve(grid, beyond * active, beyond * reactive) for solve in (power_flow.solve, tree.solve)):
+        assert not flow.converged.any()
+        assert flow.voltage.isfinite().all()
+        assert flow.loading.isfinite().all()
+
+
+def any_switches_and_taps(net: Any) -> None:
+    """Random consumption and production at a few tenths of the last solvable load."""
+    grid = network.from_pandapower(net)
+    active, reactive = random_load(grid)
+    scale = last_converged_scale(grid, active, reactive, tree.solve) * torch.tensor(
+        [[0.4], [-0.1]], dtype=torch.float64
+    )
+    judge = reference.run(net, scale * active, scale * reactive)
+    assert judge.converged.all()
+    for solve in (power_flow.solve, tree.solve):
+        flow = solve(grid, scale * active, scale * reactive)
+        torch.testing.assert_close(flow.voltage, judge.voltage, atol=VOLTAGE_PU, rtol=0.0)
+        torch.testing.assert_close(flow.loading, judge.loading, atol=LOADING, rtol=0.0)
+
+
+def rings_of_lines(net: Any) -> list[list[tuple[int, int]]]:
+    """The rings of the net, each as its lines with a bus at one end; closed switches between busbars are none."""
+    graph = pandapower.topology.create_nxgraph(net)
+    rings = []
+    for ring in networkx.cycle_basis(networkx.Graph(graph)):
+        pairs = zip(ring, [*ring[1:], ring[0]])
+        rings.append(sorted({(a, key[1]) for a, b in pairs for key in graph[a][b] if key[0] == "line"}))
+    return [ring for ring in rings if ring]
+
+
+def rearranged(net: Any, generator: np.random.Generator) -> Any:
+    """The net with random taps, one open line closed and its ring opened elsewhere, and one last bus cut off."""
+    net = copy.deepcopy(net)
+    movable = net.trafo.index[net.trafo.tap_min.notna() & net.trafo.tap_max.notna()]
+    for trafo in movable:
+        lowest, highest = int(net.trafo.tap_min[trafo]), int(net.trafo.tap_max[trafo])
+        net.trafo.loc[trafo, "tap_pos"] = int(generator.integers(lowest, highest + 1))
+    opened = net.switch.element[(net.switch.et == "l") & ~net.switch.closed].tolist()
+    ties = sorted({*opened, *net.line.index[~net.line.in_service]})
+    if ties:
+        tie = ties[generator.integers(len(ties))]
+        net.line.loc[tie, "in_service"] = True
+        net.switch.loc[(net.switch.et == "l") & (net.switch.element == tie), "closed"] = True
+    while rings := rings_of_lines(net):
+        bus, line = rings[0][generator.integers(len(rings[0]))]
+        pp.create_switch(net, bus, line, et="l", closed=False)
+    graph = pandapower.topology.create_nxgraph(net)
+    last = sorted(
+        (a, key[1]) for a, b, key in graph.edges(keys=True) for a in (a, b) if graph.degree(a) == 1 and key[0] == "line"
+    )
+    bus, line = last[generator.integers(len(last))]
+    pp.create_switch(net, bus, line, et="l", closed=False)
+    for consumers in ("load", "sgen", "storage"):
+        net[consumers].loc[net[consumers].bus == bus, "in_service"] = False
+    return net
 
 
 def random_load(grid: GridModel) -> tuple[Tensor, Tensor]:
@@ -127,11 +224,13 @@ def random_load(grid: GridModel) -> tuple[Tensor, Tensor]:
     return draw[0] * 200.0 / nodes, draw[1] * 80.0 / nodes
 
 
-def last_converged_scale(grid: GridModel, active: Tensor, reactive: Tensor) -> float:
-    """The largest multiple of the load, to 0.1 %, at which the batched power flow still converges."""
+def last_converged_scale(
+    grid: GridModel, active: Tensor, reactive: Tensor, solve: Callable[..., PowerFlow] = power_flow.solve
+) -> float:
+    """The largest multiple of the load, to 0.1 %, at which a batched power flow still converges."""
     scale = torch.logspace(-2.0, 4.0, 200, dtype=torch.float64)
     for _ in range(2):
-        converged = power_flow.solve(grid, scale[:, None] * active, scale[:, None] * reactive).converged
+        converged = solve(grid, scale[:, None] * active, scale[:, None] * reactive).converged
         last = int(converged.sum()) - 1
         assert converged[: last + 1].all()  # there is one brink, not many
         scale = torch.linspace(float(scale[last]), float(scale[last + 1]), 100, dtype=torch.float64)

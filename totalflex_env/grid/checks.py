@@ -17,10 +17,14 @@ _UNSUPPORTED = (
     *("gen", "motor", "asymmetric_load", "asymmetric_sgen", "ward", "xward", "trafo3w", "impedance", "dcline"),
     *("svc", "ssc", "tcsc", "vsc", "vsc_stacked", "vsc_bipolar", "line_dc"),
 )
-_SUPPORTED = "lines, two-winding transformers, shunts, switches and loads; pandapower itself solves the rest"
+_SUPPORTED = "lines, two-winding transformers, shunts, switches and loads; grid.reference.solve takes the rest"
 _NEEDED = {  # columns that must hold a positive number
     "line": ("max_i_ka", "df", "parallel", "length_km"),
     "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent", "df", "parallel"),
+}
+_FINITE = {  # columns that must hold a number
+    "line": ("r_ohm_per_km", "c_nf_per_km"),
+    "trafo": ("vkr_percent", "pfe_kw", "i0_percent", "shift_degree"),
 }
 
 
@@ -34,6 +38,11 @@ def prepared(net: Net) -> Net:
     """A checked copy of the net, ready for a power flow: without consumption, tap positions in effect."""
     _refuse_unsupported(net)
     _refuse_missing_numbers(net)
+    return without_consumption(net)
+
+
+def without_consumption(net: Net) -> Net:
+    """A copy of any net with its loads, static generators and storages switched off, tap positions in effect."""
     net = copy.deepcopy(net)
     for table in CONSUMERS:
         net[table]["in_service"] = False
@@ -61,11 +70,16 @@ def _refuse_missing_numbers(net: Net) -> None:
                 value = float(net[table].at[index, column])
                 if not 0.0 < value < np.inf:
                     raise GridError(f"{label(net, table, index)}, {column}", value, "a number above 0")
+    for table, columns in _FINITE.items():
+        for index in _in_service(net, table):
+            for column in columns:
+                value = float(net[table].at[index, column])
+                if not np.isfinite(value):
+                    raise GridError(f"{label(net, table, index)}, {column}", value, "a number")
     for index in _in_service(net, "line"):
         reactance = float(net.line.at[index, "x_ohm_per_km"])
-        if reactance == 0.0 or not np.isfinite(
-            reactance
-        ):  # pandapower starts from a DC power flow, which divides by it
+        # pandapower starts from a DC power flow, which divides by it.
+        if reactance == 0.0 or not np.isfinite(reactance):
             raise GridError(f"{label(net, 'line', index)}, x_ohm_per_km", reactance, "a number other than 0")
 
 

@@ -6,7 +6,6 @@ phase shifts, shunts, line charging, open switches and parallel elements in them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
@@ -14,29 +13,15 @@ import numpy as np
 import pandapower as pp
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from totalflex_env.errors import DataError, GridError
 from totalflex_env.grid.checks import CONSUMERS, Net, label, prepared
+from totalflex_env.grid.topology import Circuit, feeders_of, pairs, radial_tree, shares_of
 from totalflex_env.grid_model import GridModel
 from totalflex_env.units import kw_from_mw
 
 _VOLTAGE_BAND = (0.9, 1.1)  # p.u., EN 50160, where a bus states none
 _BASE_KV = 9  # column of pandapower's internal bus table
-
-
-@dataclass(frozen=True)
-class _Circuit:
-    """What pandapower computes with: n internal buses (fused, supplied, plus open ends of lines) and b branches."""
-
-    base_mva: float
-    slack: int
-    voltage: NDArray[np.complex128]  # [n] p.u., without load
-    base_kv: NDArray[np.float64]  # [n]
-    admittance: NDArray[np.complex128]  # [n, n] p.u.
-    end_admittance: NDArray[np.complex128]  # [2, b, n] p.u., current into a branch at its from and its to end
-    ends: NDArray[np.int64]  # [2, b] internal buses of the branches
-    branches: tuple[tuple[str, int], ...]  # b, pandapower table and index
 
 
 def from_pandapower(net: Net) -> GridModel:
@@ -53,11 +38,15 @@ def from_pandapower(net: Net) -> GridModel:
     names = tuple(circuit.branches[branch] for branch in elements)
 
     nodes = list(buses)
-    fed = np.delete(np.arange(len(circuit.voltage)), circuit.slack)
+    feeder = feeders_of(checked, circuit)
+    fed = np.delete(np.arange(len(circuit.admittance)), circuit.slack)
     impedance = np.zeros_like(circuit.admittance)
     impedance[np.ix_(fed, fed)] = np.linalg.inv(circuit.admittance[np.ix_(fed, fed)])
+    voltage = -impedance @ circuit.admittance[:, circuit.slack] * circuit.slack_voltage
+    voltage[circuit.slack] = circuit.slack_voltage
     # Open ends of lines are no nodes: they carry no load, so that dropping them from the inverse is exact.
-    loading = _loading_by_voltage(checked, circuit, elements)
+    rated = _rated_currents(checked, circuit, elements)
+    loading = np.concatenate(circuit.end_admittance[:, elements] / rated[..., None])
     limits = np.array([_voltage_limits(checked, group) for group in buses.values()])
     return GridModel(
         node_names=tuple(" = ".join(label(checked, "bus", bus) for bus in group) for group in buses.values()),
@@ -65,15 +54,16 @@ def from_pandapower(net: Net) -> GridModel:
         elements=names,
         node_of_bus={bus: node for node, group in enumerate(buses.values()) for bus in group},
         base_kva=kw_from_mw(circuit.base_mva),
-        slack_voltage=float(abs(circuit.voltage[circuit.slack])),
-        no_load_voltage=_split(circuit.voltage[nodes]),
-        impedance=_split(impedance[np.ix_(nodes, nodes)]),
-        no_load_end_loading=_split(loading @ circuit.voltage),
-        end_loading=_split(loading @ impedance[:, nodes]),
+        slack_voltage=float(abs(circuit.slack_voltage)),
+        no_load_voltage=torch.from_numpy(pairs(voltage[nodes])),
+        impedance=torch.from_numpy(pairs(impedance[np.ix_(nodes, nodes)])),
+        no_load_end_loading=torch.from_numpy(pairs(loading @ voltage)),
+        end_loading=torch.from_numpy(pairs(loading @ impedance[:, nodes])),
         rating_kva=torch.tensor([kw_from_mw(_rating_mva(checked, *name)) for name in names], dtype=torch.float64),
         voltage_lower=torch.tensor(limits[:, 0]),
         voltage_upper=torch.tensor(limits[:, 1]),
-        downstream=torch.tensor(_downstream(checked, circuit)[np.ix_(elements, nodes)]),
+        downstream=torch.tensor(shares_of(circuit, feeder)[np.ix_(elements, nodes)]),
+        tree=radial_tree(circuit, feeder, nodes, elements, rated),
     )
 
 
@@ -105,7 +95,7 @@ def two_house_feeder() -> Net:
     return net
 
 
-def _solve_without_load(net: Net) -> _Circuit:
+def _solve_without_load(net: Net) -> Circuit:
     try:
         pp.runpp(net, init="dc", lightsim2grid=False, numba=False, tolerance_mva=1e-9)
     except (pp.LoadflowNotConverged, UserWarning) as error:
@@ -115,10 +105,10 @@ def _solve_without_load(net: Net) -> _Circuit:
     switches = net.switch.index[net._impedance_bb_switches > 0]
     indices = {"line": net.line.index, "trafo": net.trafo.index, "switch": switches}
     named = [(table, int(index)) for table in sorted(lookup, key=lookup.get) for index in indices[table]]
-    return _Circuit(
+    return Circuit(
         base_mva=float(solved["baseMVA"]),
         slack=int(solved["ref"][0]),
-        voltage=solved["V"],
+        slack_voltage=complex(solved["V"][solved["ref"][0]]),
         base_kv=solved["bus"][:, _BASE_KV].real,
         admittance=solved["Ybus"].toarray(),
         end_admittance=np.stack([solved["Yf"].toarray(), solved["Yt"].toarray()]),
@@ -127,12 +117,12 @@ def _solve_without_load(net: Net) -> _Circuit:
     )
 
 
-def _fused_buses(net: Net, circuit: _Circuit) -> dict[int, list[int]]:
+def _fused_buses(net: Net, circuit: Circuit) -> dict[int, list[int]]:
     """Internal bus -> the pandapower buses fused into it, for every supplied one, in internal order."""
     lookup = net._pd2ppc_lookups["bus"]
     buses: dict[int, list[int]] = {}
     for bus in sorted(net.bus.index, key=lambda bus: lookup[bus]):
-        if 0 <= lookup[bus] < len(circuit.voltage):
+        if 0 <= lookup[bus] < len(circuit.admittance):
             buses.setdefault(int(lookup[bus]), []).append(int(bus))
     return buses
 
@@ -153,8 +143,8 @@ def _rating_mva(net: Net, table: str, index: int) -> float:
     return float(sqrt(3) * net.bus.at[element.from_bus, "vn_kv"] * element.max_i_ka * element.df * element.parallel)
 
 
-def _loading_by_voltage(net: Net, circuit: _Circuit, elements: list[int]) -> NDArray[np.complex128]:
-    """Complex loading [2 E, n] by node voltage: p.u. currents over what pandapower rates each end at."""
+def _rated_currents(net: Net, circuit: Circuit, elements: list[int]) -> NDArray[np.float64]:
+    """Rated current [2, E] in p.u. of both ends of every element, by what pandapower rates each end at."""
     rated = np.empty((2, len(elements)))
     for column, branch in enumerate(elements):
         table, index = circuit.branches[branch]
@@ -163,7 +153,7 @@ def _loading_by_voltage(net: Net, circuit: _Circuit, elements: list[int]) -> NDA
         if table == "trafo":  # its rated currents are those at its own nominal voltages
             rated_kv = net.trafo.loc[index, ["vn_hv_kv", "vn_lv_kv"]].to_numpy(dtype=float)
         rated[:, column] = _rating_mva(net, table, index) * base_kv / rated_kv / circuit.base_mva
-    return np.concatenate(circuit.end_admittance[:, elements] / rated[..., None])
+    return rated
 
 
 def _voltage_limits(net: Net, buses: list[int]) -> tuple[float, float]:
@@ -171,36 +161,3 @@ def _voltage_limits(net: Net, buses: list[int]) -> tuple[float, float]:
     table = net.bus.loc[buses].reindex(columns=["min_vm_pu", "max_vm_pu"]).astype(float)
     limits = table.fillna(dict(zip(table.columns, _VOLTAGE_BAND)))
     return float(limits.min_vm_pu.max()), float(limits.max_vm_pu.min())
-
-
-def _downstream(net: Net, circuit: _Circuit) -> NDArray[np.float64]:
-    """Share [b, n] of the power of each bus that flows through each branch of the tree; a mesh is refused."""
-    parallel: dict[frozenset[int], list[int]] = {}
-    neighbours: dict[int, set[int]] = {}
-    for branch, (a, b) in enumerate(circuit.ends.T.tolist()):
-        parallel.setdefault(frozenset((a, b)), []).append(branch)
-        neighbours.setdefault(a, set()).add(b)
-        neighbours.setdefault(b, set()).add(a)
-
-    parent, order = {circuit.slack: circuit.slack}, [circuit.slack]
-    for bus in order:  # grows while the tree is walked from the slack outwards
-        for other in neighbours[bus] - {parent[bus]}:
-            if other in parent:
-                closing = circuit.branches[parallel[frozenset((bus, other))][0]]
-                raise GridError(label(net, *closing), "closes a loop", "a radial grid")
-            parent[other] = bus
-            order.append(other)
-
-    behind = np.eye(len(circuit.voltage))
-    carried = np.zeros((len(circuit.branches), len(circuit.voltage)))
-    for bus in reversed(order[1:]):
-        branches = parallel[frozenset((bus, parent[bus]))]
-        admittance = np.abs(circuit.end_admittance[0, branches, circuit.ends[1, branches]])
-        carried[branches] = (admittance / admittance.sum())[:, None] * behind[bus]
-        behind[parent[bus]] += behind[bus]
-    return carried
-
-
-def _split(values: NDArray[np.complex128]) -> Tensor:
-    """Complex [...] as real and imaginary part [..., 2]."""
-    return torch.view_as_real(torch.from_numpy(np.ascontiguousarray(values)))

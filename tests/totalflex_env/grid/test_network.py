@@ -98,7 +98,7 @@ def three_windings(net: Any) -> None:
 REFUSED = {
     "mesh": (
         lambda net: pp.create_line(net, 2, 3, 0.1, "NAYY 4x50 SE", name="ring"),
-        ["line ", "closes a loop", "radial"],
+        ["line ", "closes a loop", "radial", "reference.solve"],
     ),
     "generator": (lambda net: pp.create_gen(net, 2, p_mw=0.01, name="chp"), ["gen 0 (chp)"]),
     "three windings": (three_windings, ["trafo3w 0 (triple)"]),
@@ -110,6 +110,8 @@ REFUSED = {
     "no current limit": (set_value("line", "max_i_ka", float("nan")), ["line 0 (cable 0), max_i_ka = nan"]),
     "zero current limit": (set_value("line", "max_i_ka", 0.0), ["line 0 (cable 0), max_i_ka = 0.0"]),
     "no rating": (set_value("trafo", "sn_mva", float("nan")), ["trafo 0 (transformer), sn_mva = nan"]),
+    "no resistance": (set_value("line", "r_ohm_per_km", float("nan")), ["line 0 (cable 0), r_ohm_per_km = nan"]),
+    "no phase shift": (set_value("trafo", "shift_degree", float("nan")), ["trafo 0 (transformer), shift_degree = nan"]),
     "zero length": (set_value("line", "length_km", 0.0), ["line 0 (cable 0), length_km = 0.0"]),
     "voltage-dependent load": (voltage_dependent, ["load 1 (house 1)", "constant power"]),
 }
@@ -149,3 +151,28 @@ def test_json_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
     path.write_text("[1, 2]")
     with pytest.raises(DataError, match="pandapower net"):
         network.load_json(path)
+
+
+@pytest.mark.parametrize("changer", [None, "Ratio"])
+def test_tap_positions_act_in_any_net(tmp_path: Path, changer: str | None) -> None:
+    """Without a type of tap changer pandapower 3 ignores the position: 2 taps of 2.5 % are 5 % of the voltage."""
+    net = network.two_house_feeder()
+    tap = {"tap_side": "hv", "tap_neutral": 0, "tap_step_percent": 2.5, "tap_pos": 2, "tap_changer_type": changer}
+    for column, value in tap.items():
+        net.trafo[column] = value
+    pp.to_json(net, str(tmp_path / "grid.json"))
+    for taken in (net, network.load_json(tmp_path / "grid.json")):
+        grid = network.from_pandapower(taken)
+        assert torch.view_as_complex(grid.no_load_voltage).abs()[0] == pytest.approx(1.0 / 1.05, abs=1e-3)
+
+
+def test_the_tree_of_the_two_house_feeder() -> None:
+    """Busbar, then a house each, fed by the busbar; without load the cables carry nothing and u is 1 everywhere."""
+    tree = network.from_pandapower(network.two_house_feeder()).tree
+    assert sorted(zip(tree.node.tolist(), tree.feeder.tolist())) == [(0, 0), (1, 1), (2, 1)]
+    assert tree.near.tolist() == [1, 1, 0]
+    assert sorted(tree.far[:2].tolist()) == [2, 3]
+    assert tree.far[2] == 1
+    assert abs(tree.charging[:, :2]).max() < 1e-3  # of the rating, by the capacitance of the cables
+    lengths = [abs(complex(*tree.series[place - 1])) for place in tree.far[:2]]
+    assert lengths[1] / lengths[0] == pytest.approx(1.5, abs=1e-3)  # 90 m and 60 m
