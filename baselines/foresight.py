@@ -20,8 +20,7 @@ from baselines.tangents import (
     voltage_at,
     watched_nodes,
 )
-from totalflex_env import batch
-from totalflex_env.devices import fleet
+from totalflex_env import batch, fleet
 from totalflex_env.engine import scripted
 from totalflex_env.engine.rollout import Trace, rollout
 from totalflex_env.types import Action, Episode, Params, Situation
@@ -138,9 +137,9 @@ def _task(params: Params, row: Episode, grid: Tangents, limit: Tensor) -> Task:
     return Task(
         params=params,
         scenario=row.actual,
-        state=fleet.start(row.actual),
+        state=fleet.start(params, row.actual),
         slot=0,
-        heat_bounds=(row.heat_floor, row.heat_ceiling),
+        guards=row.guards,
         tangents=grid,
         limit=limit,
         nomination_kwh=None,

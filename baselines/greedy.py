@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from totalflex_env.devices import fleet
-from totalflex_env.engine import scripted
+from totalflex_env.devices.appliance import Appliance, Started, Windows
+from totalflex_env.devices.bidding import View
+from totalflex_env.devices.family import Family
+from totalflex_env.devices.storage import Sessions, Storage, Stored, coming
+from totalflex_env.devices.thermal import Climate, Thermal, Warmth
+from totalflex_env.engine import dispatch, scripted
 from totalflex_env.types import Action, Situation
+from totalflex_env.units import SLOT_HOURS
 
 HEAT_HOURS = 4.0
 """Houses keep heat for some hours: a price is low if it is below the median of this many coming hours."""
@@ -25,59 +32,61 @@ class PriceGreedy:
 
     def act(self, situation: Situation) -> Action:
         """Return the action in which every device answers the spot price."""
-        wanted = torch.cat([_storages(situation), _heat(situation), _appliances(situation)], dim=1)
-        return scripted.untraded(situation, wanted)
+        nothing = situation.lower.new_zeros(len(situation.lower), len(dispatch.AGGREGATOR_CONTROLS))
+        wanted = [
+            _wanted(family, view) for family, view in zip(situation.params.families, dispatch.views(situation, nothing))
+        ]
+        return scripted.untraded(situation, torch.cat([situation.lower[:, :0], *wanted], dim=1))
 
 
-def _storages(situation: Situation) -> Tensor:
+def _wanted(family: Family[Any, Any, Any], view: View[Any, Any]) -> Tensor:
+    """Return the energy [B, n] kWh that devices of a family want; a family without a rule is left alone."""
+    if isinstance(family, Storage):
+        return _storages(family, view)
+    if isinstance(family, Thermal):
+        return _heat(view)
+    if isinstance(family, Appliance):
+        return _appliances(family, view)
+    return view.default
+
+
+def _storages(storage: Storage, view: View[Sessions, Stored]) -> Tensor:
     """Vehicles charge if this slot is among the cheapest ones they need; batteries by the rank of the price."""
-    params, slot, spot = situation.params.storage, situation.state.slot, situation.outlook.spot
-    lower, upper = (fleet.split(situation.params, bound)[0] for bound in (situation.lower, situation.upper))
-    missing = (situation.present.need_kwh - situation.state.devices.stored_kwh).clamp(min=0.0)
-    slots_needed = torch.ceil(missing / (params.charge_kwh * params.charge_efficiency) - 1e-6)
-    ahead = spot[:, None, slot:]
-    stays = torch.arange(slot, spot.shape[1], device=spot.device) < situation.present.departure[..., None]
-    cheaper = ((ahead < spot[:, slot, None, None]) & stays).sum(dim=2)
-    vehicle = torch.where(cheaper < slots_needed, upper, lower)
-    low, high = _rank_prices(situation)
-    now = spot[:, slot : slot + 1]
-    battery = torch.where(now <= low, upper, torch.where(now >= high, lower, torch.zeros_like(upper)))
-    return torch.where(params.session, vehicle, battery)
+    session = coming(view.present, view.slot)
+    missing = (session.need_kwh - view.state.stored_kwh).clamp(min=0.0)
+    slots_needed = torch.ceil(missing / (storage.charge_kwh * storage.charge_efficiency) - 1e-6)
+    ahead = view.spot[:, None, view.slot :]
+    stays = torch.arange(view.slot, view.spot.shape[1], device=view.spot.device) < session.departure[..., None]
+    cheaper = ((ahead < view.spot[:, view.slot, None, None]) & stays).sum(dim=2)
+    vehicle = torch.where(cheaper < slots_needed, view.upper, view.lower)
+    low, high = _rank_prices(storage, view)
+    now, rest = view.spot[:, view.slot : view.slot + 1], torch.zeros_like(view.upper)
+    battery = torch.where(now <= low, view.upper, torch.where(now >= high, view.lower, rest))
+    return torch.where(storage.session, vehicle, battery)
 
 
-def _rank_prices(situation: Situation) -> tuple[Tensor, Tensor]:
-    """Return the prices [B, S] below which batteries buy and above which they sell, losses and refilling paid for."""
-    params, slot, spot = situation.params.storage, situation.state.slot, situation.outlook.spot
-    ahead = spot[:, slot : slot + round(BATTERY_HOURS / situation.params.slot_hours)].sort(dim=1).values
+def _rank_prices(storage: Storage, view: View[Sessions, Stored]) -> tuple[Tensor, Tensor]:
+    """Return the prices [B, n] below which batteries buy and above which they sell, losses and refilling paid for."""
+    ahead = view.spot[:, view.slot : view.slot + round(BATTERY_HOURS / SLOT_HOURS)].sort(dim=1).values
     rank = int(BATTERY_SHARE * (ahead.shape[1] - 1))
-    efficiency = params.charge_efficiency * params.discharge_efficiency
-    mean = spot.mean(dim=1, keepdim=True).clamp(min=0.0)
+    efficiency = storage.charge_efficiency * storage.discharge_efficiency
+    mean = view.spot.mean(dim=1, keepdim=True).clamp(min=0.0)
     high = torch.maximum(ahead[:, -1 - rank :][:, :1], mean / efficiency)
     return torch.minimum(ahead[:, rank : rank + 1], high * efficiency), high
 
 
-def _heat(situation: Situation) -> Tensor:
+def _heat(view: View[Climate, Warmth]) -> Tensor:
     """Heat pumps and freezers run as much as they may while the price is low, and as little as they may otherwise."""
-    slot, spot = situation.state.slot, situation.outlook.spot
-    lower, upper = (fleet.split(situation.params, bound)[1] for bound in (situation.lower, situation.upper))
-    coming = spot[:, slot : slot + round(HEAT_HOURS / situation.params.slot_hours)]
-    cheap = spot[:, slot] <= coming.median(dim=1).values
-    return torch.where(cheap[:, None], upper, lower)
+    coming_prices = view.spot[:, view.slot : view.slot + round(HEAT_HOURS / SLOT_HOURS)]
+    cheap = view.spot[:, view.slot] <= coming_prices.median(dim=1).values
+    return torch.where(cheap[:, None], view.upper, view.lower)
 
 
-def _appliances(situation: Situation) -> Tensor:
+def _appliances(machines: Appliance, view: View[Windows, Started]) -> Tensor:
     """A programme starts in the slot from which it costs least, delays included."""
-    params, slot, spot = situation.params.appliance, situation.state.slot, situation.outlook.spot
-    lower, upper = (fleet.split(situation.params, bound)[2] for bound in (situation.lower, situation.upper))
-    if lower.shape[1] == 0:
-        return lower
-    steps = params.profile_kwh.shape[1]
-    padded = torch.cat([spot[:, slot:], spot[:, -1:].expand(-1, steps - 1)], dim=1)
-    later = torch.arange(spot.shape[1] - slot, device=spot.device)
-    cost = (
-        torch.einsum("btd,ad->bat", padded.unfold(1, steps, 1), params.profile_kwh)
-        + later * params.delay_price[:, None]
-    )
-    allowed = (later == 0) | (slot + later <= situation.present.latest[..., None])
-    best = cost.masked_fill(~allowed, torch.inf).argmin(dim=2)
-    return torch.where(best == 0, upper, lower)
+    profile, latest = machines.waiting(view)
+    costs = machines.start_costs(profile, view)
+    later = torch.arange(costs.shape[2], device=costs.device)
+    allowed = (later == 0) | (view.slot + later <= latest[..., None])
+    best = costs.masked_fill(~allowed, torch.inf).argmin(dim=2)
+    return torch.where(best == 0, view.upper, view.lower)

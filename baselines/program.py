@@ -7,12 +7,13 @@ they meet in the houses, whose energy makes the net consumption, its imbalance a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from baselines.tangents import Tangents, inflexible_kw
-from totalflex_env.devices import appliance, storage, thermal
+from totalflex_env import fleet
 from totalflex_env.linear_types import EnergyMap, LinearBlock, SparseMatrix, flat, join, matrix, places
 from totalflex_env.types import DeviceState, Params, Scenario
 
@@ -31,7 +32,7 @@ class Task:
     scenario: Scenario  # as far as it is known
     state: DeviceState  # at the start of `slot`
     slot: int
-    heat_bounds: tuple[Tensor, Tensor]  # [1, T + 1, H] floor and ceiling that the engine keeps
+    guards: tuple[Any, ...]  # of each family: what keeps its limits in the engine
     tangents: Tangents
     limit: Tensor  # [T, L] loading up to which nothing is paid
     nomination_kwh: Tensor | None  # [T], None: the plan is its own nomination
@@ -98,17 +99,14 @@ def assemble(task: Task) -> Program:
 
 
 def _devices(task: Task) -> LinearBlock:
-    """The devices of all kinds side by side, their indices those of the fleet."""
-    params, scenario, state, slot = task.params, task.scenario, task.state, task.slot
-    arrived = scenario.arrival <= slot
-    stored = torch.where(arrived | ~params.storage.session, state.stored_kwh, scenario.stored_kwh)
-    kinds = [
-        storage.linear(params.storage, stored, scenario, slot, _wasteful(task)),
-        thermal.linear(params.thermal, state.temperature, scenario, task.heat_bounds, slot, params.slot_hours),
-        appliance.linear(params.appliance, state.start, scenario, slot),
-    ]
-    first = [0, len(params.storage.house), len(params.storage.house) + len(params.thermal.house)]
-    return join([replace(k, energy=replace(k.energy, device=k.energy.device + f)) for k, f in zip(kinds, first)])
+    """The devices of all families side by side, their indices those of the fleet."""
+    params, blocks, first = task.params, [], 0
+    rests = fleet.rests(params, task.scenario, task.state, task.guards, task.slot, _wasteful(task))
+    for family, rest in zip(params.families, rests):
+        block = family.linear(rest)
+        blocks.append(replace(block, energy=replace(block.energy, device=block.energy.device + first)))
+        first += len(family.house)
+    return join(blocks)
 
 
 def _wasteful(task: Task) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +12,7 @@ from baselines.planner import Plan, Planner
 from baselines.program import Task
 from baselines.solver import Effort
 from baselines.tangents import Tangents, tangents, watched_nodes
-from totalflex_env import batch
-from totalflex_env.devices import thermal
+from totalflex_env import batch, fleet
 from totalflex_env.engine import scripted
 from totalflex_env.scenario.uncertainty import SHARED_LOAD_ERROR
 from totalflex_env.types import Action, Params, Scenario, Situation
@@ -44,7 +44,7 @@ class _Frame:
 
     params: Params  # float64, whatever the episode is in
     tangents: list[Tangents]  # B
-    heat_bounds: tuple[Tensor, Tensor]  # [B, T + 1, H]
+    guards: list[tuple[Any, ...]]  # B, of each family
     limit: Tensor  # [T, L]
 
 
@@ -69,11 +69,12 @@ class RollingMilp:
         """Begin a day: find the tangents of its grid, forget its plans."""
         params, scenario = batch.to(situation.params, dtype=torch.float64), _known(situation)
         nodes, (rows, slots) = watched_nodes(params, scenario), scenario.spot.shape
+        days = [batch.take_rows(scenario, torch.tensor([row])) for row in range(rows)]
         share = params.config.market.dso_share
         self._frame = _Frame(
             params=params,
-            tangents=[tangents(params, batch.take_rows(scenario, torch.tensor([row])), nodes) for row in range(rows)],
-            heat_bounds=thermal.envelope(params.thermal, scenario),
+            tangents=[tangents(params, day, nodes) for day in days],
+            guards=[fleet.guards(params, day) for day in days],
             limit=torch.full((slots, len(params.limited)), share, dtype=torch.float64),
         )
         self._plan_kwh = torch.zeros(rows, slots, len(params.house), dtype=torch.float64)
@@ -81,8 +82,8 @@ class RollingMilp:
 
     def act(self, situation: Situation) -> Action:
         """Plan the rows in which something has changed, and ask firmly for this slot of the plans."""
-        slot, now = situation.state.slot, situation.present
-        news = (now.arrival == slot).any(dim=1) | (now.ready == slot).any(dim=1) | (slot % self.plan_every == 0)
+        slot, rows = situation.state.slot, len(situation.lower)
+        news = fleet.news(situation.params, situation.present, slot, rows) | (slot % self.plan_every == 0)
         if bool(news.any()):
             scenario = _known(situation)
             for row in torch.nonzero(news).flatten().tolist():
@@ -92,14 +93,13 @@ class RollingMilp:
     def _plan(self, situation: Situation, scenario: Scenario, row: int, nomination: Tensor | None) -> Plan:
         """Plan the rest of the day of one row; without a nomination the plan is its own."""
         only, frame, slot = torch.tensor([row]), self._frame, situation.state.slot
-        floor, ceiling = (bound[only] for bound in frame.heat_bounds)
         known = batch.take_rows(scenario, only)
         task = Task(
             params=frame.params,
             scenario=known,
             state=batch.to(batch.take_rows(situation.state.devices, only), dtype=torch.float64),
             slot=slot,
-            heat_bounds=(floor, ceiling),
+            guards=frame.guards[row],
             tangents=frame.tangents[row],
             limit=frame.limit,
             nomination_kwh=nomination,

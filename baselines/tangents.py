@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from totalflex_env import fleet
 from totalflex_env.grid import linear, power_flow
 from totalflex_env.types import Params, Scenario
 
@@ -103,10 +104,8 @@ def _ends(params: Params, scenario: Scenario) -> tuple[Tensor, Tensor]:
     """Return the power [B, T, P] kW of the houses with all devices at their least and at full power, present or not."""
     fixed = inflexible_kw(params, scenario)
     houses = torch.zeros(len(params.node), dtype=fixed.dtype)
-    back = houses.index_add(0, params.storage.house, params.storage.discharge_kwh)
-    full = [params.storage.charge_kwh, params.thermal.power_kwh, params.appliance.profile_kwh.amax(dim=1)]
-    drawn = houses.index_add(0, params.house, torch.cat(full))
-    return fixed - back / params.slot_hours, fixed + drawn / params.slot_hours
+    least, most = (houses.index_add(0, params.house, energy) for energy in fleet.range_kwh(params))
+    return fixed + least / params.slot_hours, fixed + most / params.slot_hours
 
 
 def _along_ray(params: Params, scenario: Scenario) -> tuple[Tensor, Tensor]:

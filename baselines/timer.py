@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from totalflex_env.devices import fleet
+from totalflex_env import fleet
+from totalflex_env.devices.storage import Storage
 from totalflex_env.engine import scripted
 from totalflex_env.types import Action, Params, Situation
 
@@ -24,13 +25,16 @@ class Timer:
 
     def act(self, situation: Situation) -> Action:
         """Return the action of the clock; the limits still make every vehicle ready in time."""
-        params = situation.params
-        lower, upper = (fleet.split(params, bound)[0] for bound in (situation.lower, situation.upper))
-        waiting = (upper > 0.0) & params.storage.session
-        share = budget_kwh(params) / waiting.sum(dim=1, keepdim=True).clamp(min=1)
-        charge = torch.minimum(upper, share.to(upper)) if is_night(params, situation.state.slot) else lower
-        storages = torch.where(params.storage.session, charge, fleet.split(params, situation.default)[0])
-        return scripted.untraded(situation, torch.cat([storages, situation.default[:, storages.shape[1] :]], dim=1))
+        params, wanted = situation.params, situation.default.clone()
+        place = fleet.find(params, Storage)
+        if place is not None:
+            lower, upper = situation.lower[:, place.at], situation.upper[:, place.at]
+            vehicles = place.family.session
+            waiting = (upper > 0.0) & vehicles
+            share = budget_kwh(params) / waiting.sum(dim=1, keepdim=True).clamp(min=1)
+            charge = torch.minimum(upper, share.to(upper)) if is_night(params, situation.state.slot) else lower
+            wanted[:, place.at] = torch.where(vehicles, charge, wanted[:, place.at])
+        return scripted.untraded(situation, wanted)
 
 
 def is_night(params: Params, slot: int) -> bool:

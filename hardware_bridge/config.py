@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from hardware_bridge.topics import NAME
-from totalflex_env.config import Settings
+from totalflex_env.settings import Settings
 
 LOOPBACK = "127.0.0.1"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,8 +28,14 @@ from hardware_bridge.messages import (
     ThermalReading,
     Window,
 )
-from totalflex_env.devices import fleet, storage
+from totalflex_env import fleet
+from totalflex_env.devices.appliance import NEVER
+from totalflex_env.devices.family import Family
+from totalflex_env.devices.storage import Storage, coming
+from totalflex_env.devices.thermal import Thermal
 from totalflex_env.types import Episode, Params
+
+Reading = StorageReading | ThermalReading | ApplianceReading
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class House:
         self.plan = plan
         self.slot = 0
         self.boot_id = uuid.uuid4().hex
-        self.devices = fleet.start(plan.episode.actual)
+        self.devices = fleet.start(plan.params, plan.episode.actual)
         self.descriptors = descriptors(plan.params)
         self.agents = {each.device_id: DeviceAgent(each.device_id, self.boot_id) for each in self.descriptors}
         self._report(torch.zeros(1, len(self.agents)), [None] * len(self.agents))
@@ -108,22 +115,27 @@ class House:
                 applied=applied[device],
             )
 
-    def _readings(self) -> list[StorageReading | ThermalReading | ApplianceReading]:
-        """What the sensors say; a vehicle tells of its session while it is plugged in, a machine once it is loaded."""
-        day, slots = self.plan.episode.actual, self.plan.episode.actual.spot.shape[1]
-        here = storage.present(day, min(self.slot, slots - 1))[0].tolist()
-        arrival, departure, need = (column[0].tolist() for column in (day.arrival, day.departure, day.need_kwh))
-        storages = [
-            StorageReading(stored, Session(arrival[i], departure[i], need[i]) if here[i] else None)
-            for i, stored in enumerate(self.devices.stored_kwh[0].tolist())
-        ]
-        thermals = [ThermalReading(temperature) for temperature in self.devices.temperature[0].tolist()]
-        ready, latest = day.ready[0].tolist(), day.latest[0].tolist()
-        appliances = [
+    def _readings(self) -> list[Reading]:
+        """What the sensors say, device by device."""
+        parts = zip(self.plan.params.families, self.plan.episode.actual.habits, self.devices.parts)
+        return [reading for family, habits, state in parts for reading in self._of_family(family, habits, state)]
+
+    def _of_family(self, family: Family[Any, Any, Any], habits: Any, state: Any) -> list[Reading]:
+        """A vehicle tells of its session while it is plugged in, a machine of its window once it is loaded."""
+        if isinstance(family, Storage):
+            session = coming(habits, self.slot)
+            columns = zip(*(part[0].tolist() for part in (session.arrival, session.departure, session.need_kwh)))
+            last = self.plan.episode.actual.spot.shape[1] - 1
+            return [
+                StorageReading(stored, Session(*told) if told[0] <= min(self.slot, last) < told[1] else None)
+                for stored, told in zip(state.stored_kwh[0].tolist(), columns)
+            ]
+        if isinstance(family, Thermal):
+            return [ThermalReading(temperature) for temperature in state.temperature[0].tolist()]
+        columns = zip(*(part[0, 0].tolist() for part in (state.start, habits.ready, habits.latest)))
+        return [
             ApplianceReading(
-                started=start if start < slots else None,
-                window=Window(ready[i], latest[i]) if ready[i] <= self.slot else None,
+                started=start if start < NEVER else None, window=Window(ready, latest) if ready <= self.slot else None
             )
-            for i, start in enumerate(self.devices.start[0].tolist())
+            for start, ready, latest in columns
         ]
-        return [*storages, *thermals, *appliances]

@@ -8,7 +8,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from totalflex_env.devices import fleet
+from totalflex_env import fleet
+from totalflex_env.devices.family import Range
 from totalflex_env.engine.scripted import untraded
 from totalflex_env.types import Action, Situation
 
@@ -52,7 +53,7 @@ def within(situation: Situation, energy: Tensor, trusted: Tensor) -> tuple[Tenso
     """
     finite = torch.isfinite(energy)
     wanted = torch.where(finite & trusted, energy, situation.default)
-    allowed = fleet.Range(situation.lower, situation.upper, situation.default)
+    allowed = Range(situation.lower, situation.upper, situation.default)
     given = fleet.snap(situation.params, wanted, allowed)
     reasons: dict[int, Reason] = {}
     for device in range(energy.shape[1]):

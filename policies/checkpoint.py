@@ -11,10 +11,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from policies.learned import LearnedPolicy
 from policies.network import Actor, make_actor
-from totalflex_env.config import Settings
 from totalflex_env.engine.observe import AGGREGATOR_FEATURES
 from totalflex_env.engine.roles import AGGREGATOR_CONTROLS
 from totalflex_env.errors import DataError
+from totalflex_env.settings import Settings
 
 CARD, WEIGHTS = "policy.json", "weights.pt"
 CONTROLS = tuple(name for name, _ in AGGREGATOR_CONTROLS)

@@ -16,7 +16,8 @@ from pydantic import (
 )
 
 from totalflex_env import config_files
-from totalflex_env.config import EnvConfig, Settings
+from totalflex_env.config import EnvConfig
+from totalflex_env.settings import Settings
 
 Split = Literal["train", "validation", "test", "all"]
 

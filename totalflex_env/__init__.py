@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from totalflex_env.envs.parallel import env, parallel_env
+    from totalflex_env.evaluation.show import show_day
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "env", "parallel_env"]
+__all__ = ["__version__", "env", "parallel_env", "show_day"]
 
 # The views bring torch and the grid libraries with them, which take seconds to import: they come when first asked for.
-_LATE = {"env": "totalflex_env.envs.parallel", "parallel_env": "totalflex_env.envs.parallel"}
+_LATE = {
+    "env": "totalflex_env.envs.parallel",
+    "parallel_env": "totalflex_env.envs.parallel",
+    "show_day": "totalflex_env.evaluation.show",
+}
 
 
 def __getattr__(name: str) -> object:

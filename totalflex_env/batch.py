@@ -1,6 +1,7 @@
 """Helpers for records: frozen dataclasses of tensors, possibly nested, whose leading axis is the batch [B, ...].
 
-A field that is neither a tensor nor a record (a name, a count, None) belongs to all rows and passes through unchanged.
+A tuple is a record by its places. A field that is neither a tensor nor a record (a name, a count, None) belongs to all
+rows and passes through unchanged.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ def concatenate_rows(records: Sequence[Record]) -> Record:
     return _combine(records, lambda tensors: torch.cat(list(tensors)))
 
 
+def concatenate_devices(records: Sequence[Any]) -> Any:
+    """Records of n1, n2, ... devices, their last axis, as one of n1 + n2 + ...; what is no tensor from the first."""
+    return _combine(records, lambda tensors: torch.cat(list(tensors), dim=-1))
+
+
 def stack_slots(records: Sequence[Record]) -> Record:
     """Records of single slots [B, ...] as one record [B, T, ...]; what is no tensor comes from the first."""
     return _combine(records, lambda tensors: torch.stack(list(tensors), dim=1))
@@ -63,14 +69,22 @@ def equal(a: Record, b: Record, tolerance: float = 0.0) -> bool:
 
 def _combine(records: Sequence[Record], f: Callable[[Sequence[Tensor]], Tensor]) -> Record:
     """Walk records of one type side by side and replace each group of tensors by f(group)."""
-    changed: dict[str, Any] = {}
-    for name, value in vars(records[0]).items():
-        group = [vars(record)[name] for record in records]
-        if isinstance(value, Tensor):
-            changed[name] = f(group)
-        elif is_dataclass(value):
-            changed[name] = _combine(group, f)
-    return replace(records[0], **changed)
+    return replace(
+        records[0],
+        **{name: _merge([vars(record)[name] for record in records], f) for name in vars(records[0])},
+    )
+
+
+def _merge(group: Sequence[Any], f: Callable[[Sequence[Tensor]], Tensor]) -> Any:
+    """One field of several records: tensors by f, records and tuples by their parts, all else from the first."""
+    first = group[0]
+    if isinstance(first, Tensor):
+        return f(group)
+    if is_dataclass(first) and not isinstance(first, type):
+        return _combine(group, f)
+    if isinstance(first, tuple):
+        return tuple(_merge(parts, f) for parts in zip(*group, strict=True))
+    return first
 
 
 def _same(a: Any, b: Any, tolerance: float) -> bool:
@@ -82,4 +96,6 @@ def _same(a: Any, b: Any, tolerance: float) -> bool:
         return torch.equal(a, b)
     if is_dataclass(a) and is_dataclass(b):
         return equal(a, b, tolerance)  # type: ignore[type-var]
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(_same(one, other, tolerance) for one, other in zip(a, b))
     return bool(a == b)

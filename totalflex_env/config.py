@@ -5,105 +5,66 @@ A YAML file under `configs/env/` holds only what differs from the defaults writt
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, InstanceOf, NonNegativeFloat, PositiveFloat, PositiveInt, SerializeAsAny, model_validator
 
-
-class Settings(BaseModel):
-    """Base of every configuration model: frozen, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from totalflex_env.data_config import RecordedConfig, SyntheticConfig
+from totalflex_env.devices.battery import BatteryConfig
+from totalflex_env.devices.charging_park import ChargingParkConfig
+from totalflex_env.devices.dishwasher import DishwasherConfig
+from totalflex_env.devices.dryer import DryerConfig
+from totalflex_env.devices.ev import EvConfig
+from totalflex_env.devices.ev_block import EvBlockConfig
+from totalflex_env.devices.family import DeviceSettings
+from totalflex_env.devices.freezer import FreezerConfig
+from totalflex_env.devices.heat_pump import HeatPumpConfig
+from totalflex_env.devices.heavy_house import HeavyHouseConfig
+from totalflex_env.devices.hot_water import HotWaterConfig
+from totalflex_env.devices.industry import IndustryConfig
+from totalflex_env.devices.office import OfficeConfig
+from totalflex_env.devices.pv import PvConfig
+from totalflex_env.devices.refrigerator import RefrigeratorConfig
+from totalflex_env.devices.washing_machine import WashingMachineConfig
+from totalflex_env.settings import Settings
 
 
 class GridConfig(Settings):
     """Where the grid comes from."""
 
-    source: Literal["simbench", "two_house"] = "simbench"
+    source: Literal["simbench", "json", "two_house"] = "simbench"
+    path: str = Field("", description="pandapower JSON file of a radial grid, read when source is 'json'")
     code: str = Field("1-LV-rural1--0-sw", description="SimBench code of a radial grid, read when source is 'simbench'")
-
-
-class EvConfig(Settings):
-    """Electric vehicles at home: one session an evening, energy split at will (valve model)."""
-
-    count: NonNegativeInt = 0
-    power_kw: PositiveFloat = 11.0
-    arrival_hour: float = Field(17.0, ge=12.0, lt=36.0, description="mean local hour of plugging in")
-    arrival_spread_h: NonNegativeFloat = Field(0.8, description="standard deviation of the arrival")
-    departure_first_hour: float = Field(30.5, description="earliest local hour of leaving; 30.5 is 06:30 the next day")
-    departure_last_hour: float = Field(32.5, description="latest local hour of leaving")
-    need_median_kwh: PositiveFloat = 10.0
-    need_log_spread: NonNegativeFloat = Field(0.6, description="standard deviation of the logarithm of the need")
-    need_max_kwh: PositiveFloat = 40.0
-    unmet_price: NonNegativeFloat = Field(2.0, description="EUR per kWh that is missing at departure")
-
-
-class BatteryConfig(Settings):
-    """Stationary batteries with losses in both directions."""
-
-    count: NonNegativeInt = 0
-    power_kw: PositiveFloat = 4.0
-    capacity_kwh: PositiveFloat = 8.0
-    charge_efficiency: float = Field(0.95, gt=0.0, le=1.0)
-    discharge_efficiency: float = Field(0.95, gt=0.0, le=1.0)
-    start_share: float = Field(0.5, ge=0.0, le=1.0, description="stored share of the capacity at the start")
-
-
-class HeatPumpConfig(Settings):
-    """Air-source heat pumps, each heating one house (first-order thermal model)."""
-
-    count: NonNegativeInt = 0
-    power_kw: tuple[PositiveFloat, PositiveFloat] = Field((3.0, 5.0), description="smallest and largest electric power")
-    resistance_k_per_kw: PositiveFloat = Field(4.5, description="of the house's envelope")
-    capacitance_kwh_per_k: PositiveFloat = Field(8.0, description="of the house")
-    setpoint_c: float = 21.0
-    band_k: PositiveFloat = Field(1.0, description="comfort band is the set-point plus and minus this")
-    flow_c: float = Field(40.0, description="supply temperature that the coefficient of performance refers to")
-    degree_hour_price: NonNegativeFloat = Field(0.5, description="EUR per degree-hour outside the band")
-    margin_k: NonNegativeFloat = Field(2.0, description="outdoor temperature error that the limits withstand")
-
-
-class FreezerConfig(Settings):
-    """Chest freezers in a heated room."""
-
-    count: NonNegativeInt = 0
-    power_kw: PositiveFloat = 0.12
-    resistance_k_per_kw: PositiveFloat = 350.0
-    capacitance_kwh_per_k: PositiveFloat = 0.03
-    setpoint_c: float = -18.0
-    band_k: PositiveFloat = 2.0
-    room_c: float = 20.0
-    coefficient_of_performance: PositiveFloat = 1.6
-    degree_hour_price: NonNegativeFloat = 0.1
-
-
-class DishwasherConfig(Settings):
-    """Wet appliances: a fixed programme that runs once, started inside a window."""
-
-    count: NonNegativeInt = 0
-    profile_kw: tuple[PositiveFloat, ...] = Field((2.0, 0.2, 0.2, 1.6, 0.1), min_length=1, description="power per slot")
-    ready_hour: tuple[float, float] = Field((18.0, 21.0), description="local hours between which it is loaded")
-    latest_end_hour: float = Field(31.0, description="local hour by which the programme has ended")
-    delay_price: NonNegativeFloat = Field(0.002, description="EUR per slot that the start is put off")
+    devices: Literal["profiles", "flexible"] = Field(
+        "profiles",
+        description="SimBench's own heat pumps, chargers and batteries: played as they are, or flexible",
+    )
+    transformer_kva: PositiveFloat | None = Field(
+        None, description="rating of the transformer to low voltage, its short-circuit voltage kept; None: as it is"
+    )
 
 
 class DevicesConfig(Settings):
-    """How many devices of each kind; device i of a kind belongs to house i modulo the number of houses."""
+    """The kinds of devices, a field each, and more groups of them with numbers of their own."""
 
     ev: EvConfig = EvConfig()
     battery: BatteryConfig = BatteryConfig()
     heat_pump: HeatPumpConfig = HeatPumpConfig()
     freezer: FreezerConfig = FreezerConfig()
     dishwasher: DishwasherConfig = DishwasherConfig()
+    refrigerator: RefrigeratorConfig = RefrigeratorConfig()
+    washing_machine: WashingMachineConfig = WashingMachineConfig()
+    dryer: DryerConfig = DryerConfig()
+    pv: PvConfig = PvConfig()
+    heavy_house: HeavyHouseConfig = HeavyHouseConfig()
+    hot_water: HotWaterConfig = HotWaterConfig()
+    office: OfficeConfig = OfficeConfig()
+    industry: IndustryConfig = IndustryConfig()
+    charging_park: ChargingParkConfig = ChargingParkConfig()
+    ev_block: EvBlockConfig = EvBlockConfig()
+    further: tuple[InstanceOf[DeviceSettings], ...] = Field(
+        (), exclude=True, description="more groups of these kinds: where a SimBench grid puts its own, never in a file"
+    )
 
 
 class ErrorConfig(Settings):
@@ -117,27 +78,39 @@ class ForecastConfig(Settings):
     """What the future hides: standard deviations of day-ahead errors and how fast a known error fades."""
 
     load: ErrorConfig = Field(ErrorConfig(deviation=0.4, memory_h=2.0), description="share of a house's mean load")
-    pv: ErrorConfig = Field(ErrorConfig(deviation=0.10, memory_h=3.0), description="share of installed power, by day")
+    pv: ErrorConfig = Field(ErrorConfig(deviation=0.10, memory_h=5.0), description="share of installed power, by day")
     wind: ErrorConfig = Field(ErrorConfig(deviation=0.10, memory_h=6.0), description="share of installed power")
     temperature: ErrorConfig = Field(ErrorConfig(deviation=1.0, memory_h=12.0), description="kelvin")
     spread_memory_h: PositiveFloat = Field(1.6, description="hours after which an imbalance spread has faded to 1/e")
 
 
 class PriceConfig(Settings):
-    """Danish prices (DK1, hourly settlement era) in EUR/MWh: spot and imbalance spreads."""
+    """Danish prices (DK1) in EUR/MWh: spot and imbalance spreads; what an era implies need not be said."""
 
     spot_mean: float = 86.0
-    spot_deviation: NonNegativeFloat = Field(45.0, description="of the day-to-day and hour-to-hour residual")
-    spot_shape: NonNegativeFloat = Field(1.0, description="scale of the daily shape with its morning and evening peak")
-    up_share: float = Field(0.22, ge=0.0, le=1.0, description="share of hours with up-regulation")
-    down_share: float = Field(0.35, ge=0.0, le=1.0, description="share of hours with down-regulation")
-    spread_mean: NonNegativeFloat = Field(44.0, description="mean |imbalance - spot| where it is not zero")
+    spot_deviation: NonNegativeFloat = Field(45.0, description="of the residual around season, weekday and hour")
+    spot_shape: NonNegativeFloat = Field(1.0, description="scale of the course of the day and the week")
+    era: Literal["hourly", "15min"] = Field("hourly", description="imbalance settled by the hour, or since 2025-03-04")
+    up_share: float = Field(0.22, ge=0.0, le=1.0, description="share of time with up-regulation; 0.40 since 2025")
+    down_share: float = Field(0.35, ge=0.0, le=1.0, description="share of time with down-regulation; 0.50 since 2025")
+    spread_mean: NonNegativeFloat = Field(44.0, description="mean |imbalance - spot| where it is not 0; 102 since 2025")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_era(cls, fields: Any) -> Any:
+        since_2025 = {"up_share": 0.40, "down_share": 0.50, "spread_mean": 102.0}
+        return {**since_2025, **fields} if isinstance(fields, dict) and fields.get("era") == "15min" else fields
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
         if self.up_share + self.down_share > 1.0:
             raise ValueError("'up_share' and 'down_share' sum to at most 1")
         return self
+
+    @property
+    def period_slots(self) -> int:
+        """Slots for which an imbalance price holds."""
+        return {"hourly": 4, "15min": 1}[self.era]
 
 
 class WindConfig(Settings):
@@ -149,7 +122,9 @@ class WindConfig(Settings):
 class ScenarioConfig(Settings):
     """Where an episode comes from."""
 
-    source: str = Field("simbench", description="name in scenario/sources.py: 'simbench' or 'tiny'")
+    source: str = Field(
+        "simbench", description="name in scenario/sources.py: 'simbench', 'synthetic', 'recorded' or 'tiny'"
+    )
     months: tuple[int, ...] = Field((10, 11, 12, 1, 2, 3), description="months that days are drawn from")
     split: Literal["train", "validation", "test", "all"] = Field(
         "all", description="weeks that days are drawn from: of every six, four train, one validates, one tests"
@@ -177,8 +152,10 @@ class EnvConfig(Settings):
     name: str
     slots: PositiveInt = Field(96, description="quarter-hours per episode, from `scenario.start_hour`")
     grid: GridConfig = GridConfig()
-    devices: DevicesConfig = DevicesConfig()
+    devices: SerializeAsAny[DevicesConfig] = DevicesConfig()
     scenario: ScenarioConfig = ScenarioConfig()
+    synthetic: SyntheticConfig = SyntheticConfig()
+    recorded: RecordedConfig = RecordedConfig()
     forecast: ForecastConfig = ForecastConfig()
     prices: PriceConfig = PriceConfig()
     wind: WindConfig = WindConfig()

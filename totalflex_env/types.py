@@ -1,7 +1,8 @@
 """The world on one page: the records that cross module boundaries. What is traded is in `trade_types.py`.
 
-All records are frozen and hold tensors, batch first. B rows (copies of the world), T slots, P houses, N devices =
-S storages + H thermal devices + A appliances, M grid nodes, E grid elements, L limited elements, K steps of a curve.
+All records are frozen and hold tensors, batch first. B rows (copies of the world), T slots, P houses, N devices of all
+families one after the other, M grid nodes, E grid elements, L limited elements, K steps of a curve. What families of
+devices know, hold and remember are their own records, one each in the order of `Params.families` (`devices/family.py`).
 Consumption is positive. Energies are kWh per slot, prices EUR/kWh, temperatures degrees Celsius, voltages per unit.
 """
 
@@ -9,65 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from totalflex_env.config import EnvConfig
+from totalflex_env.devices.family import Family
 from totalflex_env.grid_model import GridModel, PowerFlow
 from totalflex_env.trade_types import Ledger
 
 
 # ---------------------------------------------------------------- what never changes during an episode
 @dataclass(frozen=True)
-class StorageParams:
-    """Batteries, and electric vehicles as storages that are present during one session."""
-
-    charge_kwh: Tensor  # [S] most energy per slot drawn from the grid
-    discharge_kwh: Tensor  # [S] most energy per slot given back, 0 for a charger without V2G
-    capacity_kwh: Tensor  # [S] what the storage can hold
-    charge_efficiency: Tensor  # [S]
-    discharge_efficiency: Tensor  # [S]
-    unmet_price: Tensor  # [S] EUR per kWh missing at departure
-    session: Tensor  # [S] bool, present only between arrival and departure
-    house: Tensor  # [S] int64, index of the house
-
-
-@dataclass(frozen=True)
-class ThermalParams:
-    """Heat pumps (direction +1) and freezers (direction -1), each a first-order store of heat or cold."""
-
-    power_kwh: Tensor  # [H] most electric energy per slot
-    retention: Tensor  # [H] share of a temperature difference that is left after one slot, exp(-dt / RC)
-    kelvin_per_kwh: Tensor  # [H] temperature change by one kWh of heat within a slot
-    direction: Tensor  # [H] +1 heats, -1 cools
-    setpoint: Tensor  # [H] degrees
-    lower: Tensor  # [H] degrees, comfort band
-    upper: Tensor  # [H] degrees, comfort band
-    margin_k: Tensor  # [H] error of the ambient temperature that the limits withstand
-    degree_hour_price: Tensor  # [H] EUR per degree-hour outside the band
-    capacity_kwh_per_k: Tensor  # [H] heat that one kelvin stores
-    house: Tensor  # [H] int64
-
-
-@dataclass(frozen=True)
-class ApplianceParams:
-    """Wet appliances: one run of a fixed programme per episode."""
-
-    profile_kwh: Tensor  # [A, D] energy per slot of the programme, padded with zeros
-    duration: Tensor  # [A] int64, slots of the programme
-    delay_price: Tensor  # [A] EUR per slot that the start is put off
-    house: Tensor  # [A] int64
-
-
-@dataclass(frozen=True)
 class Params:
     """The fixed part of a world."""
 
     config: EnvConfig
-    storage: StorageParams
-    thermal: ThermalParams
-    appliance: ApplianceParams
+    families: tuple[Family[Any, Any, Any], ...]  # the devices; kinds that are absent are left out
+    kinds: tuple[str, ...]  # [N] what each device is called: "ev", "heat-pump", ...
     house: Tensor  # [N] int64, house of every device
     node: Tensor  # [P] int64, grid node of every house
     grid: GridModel
@@ -86,18 +46,11 @@ class Scenario:
     down: Tensor  # [B, T] EUR/kWh, price of energy beyond the nomination, <= spot
     wind_kwh: Tensor  # [B, T] production of the wind park, >= 0
     temperature: Tensor  # [B, T] outdoors
+    irradiance: Tensor  # [B, T] kW/m2 of sun on the horizontal
     base_kwh: Tensor  # [B, T, P] inflexible consumption
     base_kvarh: Tensor  # [B, T, P] its reactive energy
     pv_kwh: Tensor  # [B, T, P] production, >= 0
-    arrival: Tensor  # [B, S] int64, first slot in which a storage is present
-    departure: Tensor  # [B, S] int64, first slot in which it is gone
-    need_kwh: Tensor  # [B, S] stored energy asked for at departure, 0 for batteries
-    stored_kwh: Tensor  # [B, S] stored energy at the start (batteries) or at arrival
-    ambient: Tensor  # [B, T, H] temperature around each thermal device
-    cop: Tensor  # [B, T, H] heat or cold per electric energy
-    start_temperature: Tensor  # [B, H]
-    ready: Tensor  # [B, A] int64, first slot in which the programme may start
-    latest: Tensor  # [B, A] int64, last slot in which it may start
+    habits: tuple[Any, ...]  # of each family: sessions, surroundings, windows
 
 
 @dataclass(frozen=True)
@@ -122,28 +75,14 @@ class SlotForecast:
 
 
 @dataclass(frozen=True)
-class Present:
-    """What is known at the start of a slot without forecasting: weather, sessions and programmes that are there."""
-
-    ambient: Tensor  # [B, H]
-    cop: Tensor  # [B, H]
-    arrival: Tensor  # [B, S] int64, as it was if the session has begun, else as expected; likewise below
-    departure: Tensor  # [B, S] int64
-    need_kwh: Tensor  # [B, S]
-    ready: Tensor  # [B, A] int64
-    latest: Tensor  # [B, A] int64
-
-
-@dataclass(frozen=True)
 class Outlook:
     """What the day-ahead gate tells about the whole episode, prepared once."""
 
     spot: Tensor  # [B, T]
     cheapest: Tensor  # [B, T] int64, slots in rising order of the spot price
     load_kwh: Tensor  # [B, T] expected consumption less PV of all houses without their devices
-    holding_kwh: Tensor  # [B, T] expected energy that keeps all thermal devices at their set-points
-    storage_value: Tensor  # [B, T + 1, S, V] EUR/kWh, marginal value of stored energy at V levels from empty to full
-    heat_value: Tensor  # [B, T + 1, H, V] EUR/K, marginal value of a thermal device's level in its band
+    holding_kwh: Tensor  # [B, T] expected energy of devices that cannot choose when: heat at its set-point
+    values: tuple[Tensor | None, ...]  # of each family: what its states will be worth, where it has a table of that
 
 
 @dataclass(frozen=True)
@@ -154,8 +93,7 @@ class Episode:
     expected: Scenario
     outlook: Outlook
     nomination_kwh: Tensor  # [B, T] net consumption bought day-ahead
-    heat_floor: Tensor  # [B, T + 1, H] lowest temperature-like level from which comfort can be kept, robustly
-    heat_ceiling: Tensor  # [B, T + 1, H] highest such level
+    guards: tuple[Any, ...]  # of each family: what the expectation tells about limits
 
 
 # ---------------------------------------------------------------- what moves
@@ -163,9 +101,7 @@ class Episode:
 class DeviceState:
     """The state of all devices at the start of a slot."""
 
-    stored_kwh: Tensor  # [B, S]
-    temperature: Tensor  # [B, H]
-    start: Tensor  # [B, A] int64, slot in which the programme started, T while it has not
+    parts: tuple[Any, ...]  # of each family
 
 
 @dataclass(frozen=True)
@@ -278,7 +214,7 @@ class Situation:
     position_kwh: Tensor  # [B, N] energy of the default twins, the reference for money
     nomination_kwh: Tensor  # [B, T]
     outlook: Outlook
-    present: Present
+    present: tuple[Any, ...]  # of each family: what is known of its habits without forecasting
     expected: SlotForecast  # what this slot is expected to bring
     forecast: Callable[[], Forecast]  # made when asked for, since most policies need less
 

@@ -6,18 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from totalflex_env.config import (
-    BatteryConfig,
-    DevicesConfig,
-    DishwasherConfig,
-    EnvConfig,
-    EvConfig,
-    FreezerConfig,
-    GridConfig,
-    HeatPumpConfig,
-    ScenarioConfig,
-)
-from totalflex_env.devices import appliance, storage, thermal
+from totalflex_env import fleet
+from totalflex_env.config import DevicesConfig, EnvConfig, GridConfig, ScenarioConfig
+from totalflex_env.devices.appliance import Windows
+from totalflex_env.devices.battery import BatteryConfig
+from totalflex_env.devices.dishwasher import DishwasherConfig
+from totalflex_env.devices.ev import EvConfig
+from totalflex_env.devices.freezer import FreezerConfig
+from totalflex_env.devices.heat_pump import HeatPumpConfig
+from totalflex_env.devices.storage import Sessions
+from totalflex_env.devices.thermal import Climate
 from totalflex_env.engine.build import build, episode_of
 from totalflex_env.types import Episode, Params, Scenario
 from totalflex_env.units import SLOT_HOURS
@@ -36,17 +34,14 @@ DEVICES = DevicesConfig(
 def params() -> Params:
     """Two houses behind a transformer of 25 kVA that three vehicles can overload."""
     config = EnvConfig(name="two", slots=4, grid=GridConfig(source="two_house"), scenario=ScenarioConfig(source="tiny"))
-    store = storage.build(DEVICES.ev, DEVICES.battery, 2, SLOT_HOURS)
-    heat = thermal.build(DEVICES.heat_pump, DEVICES.freezer, 2, SLOT_HOURS)
-    wash = appliance.build(DEVICES.dishwasher, 2, SLOT_HOURS)
     world = build(config).params
+    families, kinds = fleet.build(DEVICES, 2, SLOT_HOURS)
     return replace(
         world,
         config=config.model_copy(update={"devices": DEVICES, "slots": SLOTS}),
-        storage=store,
-        thermal=heat,
-        appliance=wash,
-        house=torch.cat([store.house, heat.house, wash.house]),
+        families=families,
+        kinds=kinds,
+        house=torch.cat([family.house for family in families]),
         limited=torch.tensor([len(world.grid.rating_kva) - 1]),
         members=torch.ones(1, 2, dtype=torch.bool),
     )
@@ -59,8 +54,20 @@ def day(params: Params) -> Scenario:
     spot = 0.10 - 0.05 * torch.cos((hour - 5.0) * 2.0 * math.pi / 24.0 + math.pi)
     spot = spot.reshape(1, SLOTS)
     outdoors = torch.full((1, SLOTS), 2.0, dtype=torch.float64)
-    heating = params.thermal.direction > 0.0
-    vehicles = params.storage.session
+    store, heat, _ = params.families
+    heating, vehicles = heat.direction > 0.0, store.session
+    sessions = Sessions(
+        arrival=torch.where(vehicles, 20, 0)[None, None],
+        departure=torch.where(vehicles, 74, SLOTS)[None, None],
+        need_kwh=torch.where(vehicles, 12.0, 0.0).double()[None, None],
+        stored_kwh=torch.where(vehicles, 0.0, 4.0).double()[None, None],
+    )
+    climate = Climate(
+        ambient=torch.where(heating, outdoors[..., None], 20.0),
+        cop=torch.where(heating, 3.0, 1.6).double().expand(1, SLOTS, -1).clone(),
+        start=heat.setpoint[None],
+    )
+    windows = Windows(torch.tensor([[[28]]]), torch.tensor([[[70]]]), torch.tensor([[[0]]]))
     return Scenario(
         spot=spot,
         up=spot + 0.03,
@@ -70,21 +77,16 @@ def day(params: Params) -> Scenario:
         base_kwh=torch.full((1, SLOTS, 2), 0.3, dtype=torch.float64),
         base_kvarh=torch.full((1, SLOTS, 2), 0.05, dtype=torch.float64),
         pv_kwh=torch.zeros(1, SLOTS, 2, dtype=torch.float64),
-        arrival=torch.where(vehicles, 20, 0)[None],
-        departure=torch.where(vehicles, 74, SLOTS)[None],
-        need_kwh=torch.where(vehicles, 12.0, 0.0).double()[None],
-        stored_kwh=torch.where(vehicles, 0.0, 4.0).double()[None],
-        ambient=torch.where(heating, outdoors[..., None], 20.0),
-        cop=torch.where(heating, 3.0, 1.6).double().expand(1, SLOTS, -1).clone(),
-        start_temperature=params.thermal.setpoint[None],
-        ready=torch.tensor([[28]]),
-        latest=torch.tensor([[70]]),
+        irradiance=torch.zeros_like(spot),
+        habits=(sessions, climate, windows),
     )
 
 
 @pytest.fixture(scope="session")
 def episode(params: Params, day: Scenario) -> Episode:
     """A day whose load and wind were expected lower and whose third vehicle was expected an hour later."""
-    later = day.arrival + torch.tensor([[0, 0, 4, 0]])
-    expected = replace(day, base_kwh=0.9 * day.base_kwh, wind_kwh=0.8 * day.wind_kwh, arrival=later)
+    sessions, climate, windows = day.habits
+    later = replace(sessions, arrival=sessions.arrival + torch.tensor([0, 0, 4, 0]))
+    habits = (later, climate, windows)
+    expected = replace(day, base_kwh=0.9 * day.base_kwh, wind_kwh=0.8 * day.wind_kwh, habits=habits)
     return episode_of(params, day, expected)

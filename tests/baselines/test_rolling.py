@@ -22,8 +22,10 @@ def run(params: Params, episode: Episode, policy: RollingMilp) -> Trace:
 
 def test_it_plans_every_hour_and_on_arrivals(params: Params, episode: Episode) -> None:
     policy = RollingMilp()
-    later = replace(episode.actual, arrival=torch.tensor([[20, 22, 23, 0]]), ready=torch.tensor([[30]]))
-    run(params, replace(episode, actual=later), policy)
+    sessions, climate, windows = episode.actual.habits
+    late = replace(sessions, arrival=torch.tensor([[[20, 22, 23, 0]]]))
+    habits = (late, climate, replace(windows, ready=torch.tensor([[[30]]])))
+    run(params, replace(episode, actual=replace(episode.actual, habits=habits)), policy)
     assert [solve.slot for solve in policy.solves] == sorted({*range(0, 96, 4), 22, 23, 30})
     assert all(solve.complete and solve.gap_eur <= 0.005 + 0.005 * abs(solve.cost_eur) for solve in policy.solves)
 

@@ -50,7 +50,7 @@ def test_greedy_batteries_rest_when_prices_are_flat(params: Params, episode: Epi
 
 def test_greedy_appliances_start_where_their_programme_costs_least(params: Params, episode: Episode) -> None:
     start = torch.nonzero(rollout(params, episode, PriceGreedy()).outcomes.energy_kwh[0, :, -1] > 1e-6)[0]
-    spot, profile = episode.actual.spot[0], params.appliance.profile_kwh[0]
+    spot, profile = episode.actual.spot[0], params.families[2].profile_kwh[0, 0]
     cost = [float((spot[s : s + 5] * profile).sum()) + 0.002 * (s - 28) for s in range(28, 71)]
     assert int(start) == 28 + cost.index(min(cost))
 
@@ -65,14 +65,18 @@ def test_the_timer_shares_the_transformer_at_night(params: Params, episode: Epis
 
 
 def test_the_timer_is_ready_in_time_even_if_the_night_is_too_short(params: Params, episode: Episode) -> None:
-    soon = replace(episode.actual, departure=torch.where(params.storage.session, 30, 96)[None])
-    early = replace(episode, actual=soon, expected=replace(soon))
-    assert float(rollout(params, early, Timer()).outcomes.unmet_kwh.sum()) == pytest.approx(0.0, abs=1e-9)
+    sessions, *others = episode.actual.habits
+    early = replace(sessions, departure=torch.where(params.families[0].session, 30, 96)[None, None])
+    soon = replace(episode.actual, habits=(early, *others))
+    truth = replace(episode, actual=soon, expected=soon)
+    assert float(rollout(params, truth, Timer()).outcomes.unmet_kwh.sum()) == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["default_schedule", "price_greedy", "timer", "rolling_milp"])
 def test_a_row_does_not_depend_on_the_others(params: Params, episode: Episode, name: str) -> None:
-    other = replace(episode, actual=replace(episode.actual, need_kwh=0.5 * episode.actual.need_kwh))
+    sessions, *others = episode.actual.habits
+    habits = (replace(sessions, need_kwh=0.5 * sessions.need_kwh), *others)
+    other = replace(episode, actual=replace(episode.actual, habits=habits))
     both = batch.concatenate_rows([other, episode])
     together = rollout(params, both, catalog.make(name)).outcomes.energy_kwh[1]
     assert torch.allclose(together, rollout(params, episode, catalog.make(name)).outcomes.energy_kwh[0], atol=1e-9)

@@ -116,17 +116,16 @@ def test_what_concerns_devices_comes_from_their_telemetry_alone(
     world: World, episode: Episode, simulated: Outcome
 ) -> None:
     """A bridge whose own records of sessions, programmes, stored energy and warmth are wrong does not notice."""
-    actual = episode.actual
-    wrong = replace(
-        actual,
-        arrival=actual.arrival + 2,
-        departure=actual.departure - 1,
-        need_kwh=actual.need_kwh + torch.nan,
-        stored_kwh=actual.stored_kwh + torch.nan,
-        start_temperature=actual.start_temperature + torch.nan,
-        ready=actual.ready + 1,
-        latest=actual.latest - 1,
+    actual, (sessions, climate, windows) = episode.actual, episode.actual.habits
+    lost = replace(
+        sessions,
+        arrival=sessions.arrival + 2,
+        departure=sessions.departure - 1,
+        need_kwh=sessions.need_kwh + torch.nan,
+        stored_kwh=sessions.stored_kwh + torch.nan,
     )
+    unknown = replace(windows, ready=windows.ready + 1, latest=windows.latest - 1)
+    wrong = replace(actual, habits=(lost, replace(climate, start=climate.start + torch.nan), unknown))
     outcomes = run(House(Plan(world.params, episode)), replace(episode, actual=wrong)).outcomes
     assert largest(differences(outcomes, simulated)) <= 1e-9
 

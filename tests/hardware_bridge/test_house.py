@@ -9,7 +9,7 @@ import torch
 from hardware_bridge.config import FaultConfig
 from hardware_bridge.fake_house import House, Plan
 from hardware_bridge.messages import SLOT_MS, Basis, Command, Heartbeat, StorageReading, Telemetry
-from totalflex_env.devices import fleet
+from totalflex_env import fleet
 from totalflex_env.engine.build import World
 from totalflex_env.types import Episode
 

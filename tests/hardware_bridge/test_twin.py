@@ -7,8 +7,7 @@ import torch
 from hardware_bridge import twin
 from hardware_bridge.fake_house import House, Plan
 from hardware_bridge.messages import Heartbeat, Telemetry, ThermalReading
-from totalflex_env import batch
-from totalflex_env.devices import fleet
+from totalflex_env import batch, fleet
 from totalflex_env.engine.build import World
 from totalflex_env.errors import DataError
 from totalflex_env.types import Episode
@@ -24,8 +23,9 @@ def test_the_day_begins_unknown_and_is_told_by_the_devices(
 ) -> None:
     """In this world every session and programme begins in the first slot, so the first telemetry tells it all."""
     unseen = twin.unseen(episode.actual)
-    assert bool((unseen.arrival == 4).all() and (unseen.ready == 4).all())
-    assert not bool(unseen.need_kwh.any() or unseen.stored_kwh.any() or unseen.start_temperature.any())
+    sessions, climate, windows = unseen.habits
+    assert bool((sessions.arrival == 4).all() and (windows.ready == 4).all())
+    assert not bool(sessions.need_kwh.any() or sessions.stored_kwh.any() or climate.start.any())
     assert batch.equal(twin.begin(world.params, unseen, reported), episode.actual)
 
 
@@ -40,7 +40,8 @@ def test_the_state_is_what_the_devices_report(world: World, episode: Episode) ->
     for slot in range(5):
         reported = house.heartbeat(Heartbeat(1, slot))
         assert batch.equal(twin.devices(world.params, known, reported), house.devices)
-    assert not torch.equal(house.devices.start, fleet.start(known).start)
+    before = fleet.start(world.params, known)
+    assert not torch.equal(house.devices.parts[2].start, before.parts[2].start)
 
 
 def test_a_reading_of_another_kind_is_refused(world: World, episode: Episode, reported: tuple[Telemetry, ...]) -> None:

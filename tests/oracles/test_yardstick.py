@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +19,11 @@ from baselines.rolling import RollingMilp
 from baselines.solver import Effort, Solver
 from baselines.tangents import tangents
 from baselines.timer import Timer
-from totalflex_env import batch
+from totalflex_env import batch, fleet
 from totalflex_env import config as settings
-from totalflex_env.devices import appliance, fleet, storage, thermal
+from totalflex_env.devices.appliance import Windows
+from totalflex_env.devices.storage import Sessions, Storage
+from totalflex_env.devices.thermal import Climate, Thermal
 from totalflex_env.engine import scripted
 from totalflex_env.engine.build import build, episode_of
 from totalflex_env.engine.nominate import nominate
@@ -28,12 +32,9 @@ from totalflex_env.types import Action, Episode, Params, Policy, Scenario, Situa
 from totalflex_env.units import SLOT_HOURS
 
 SLOTS = 24
-DEVICES = settings.DevicesConfig(
-    ev=settings.EvConfig(count=3),
-    battery=settings.BatteryConfig(count=2),
-    heat_pump=settings.HeatPumpConfig(count=2, power_kw=(1.5, 5.0)),
-    freezer=settings.FreezerConfig(count=1),
-    dishwasher=settings.DishwasherConfig(count=2),
+COUNTS = {"ev": 3, "battery": 2, "heat_pump": 2, "freezer": 1, "dishwasher": 2}
+DEVICES = settings.DevicesConfig.model_validate(
+    {name: {"count": count} for name, count in COUNTS.items()} | {"heat_pump": {"count": 2, "power_kw": (1.5, 5.0)}}
 )
 EXACT = Effort(gap=0.0, gap_eur=0.0)
 
@@ -47,23 +48,43 @@ def params() -> Params:
         grid=settings.GridConfig(source="two_house"),
         scenario=settings.ScenarioConfig(source="tiny"),
     )
-    store = storage.build(DEVICES.ev, DEVICES.battery, 2, SLOT_HOURS)
-    store = replace(
-        store,
-        discharge_kwh=torch.tensor([0.0, 0.0, 2.75, 1.0, 1.0]).double(),
-        charge_efficiency=torch.tensor([1.0, 1.0, 0.9, 0.95, 0.95]).double(),
-        discharge_efficiency=torch.tensor([1.0, 1.0, 0.9, 0.95, 0.95]).double(),
-    )
-    heat = thermal.build(DEVICES.heat_pump, DEVICES.freezer, 2, SLOT_HOURS)
-    wash = appliance.build(DEVICES.dishwasher, 2, SLOT_HOURS)
+    families, kinds = fleet.build(DEVICES, 2, SLOT_HOURS)
+    lossy = torch.tensor([1.0, 1.0, 0.9, 0.95, 0.95]).double()
+    both_ways = torch.tensor([0.0, 0.0, 2.75, 1.0, 1.0]).double()
+    store = replace(families[0], discharge_kwh=both_ways, charge_efficiency=lossy, discharge_efficiency=lossy)
     return replace(
         build(config).params,
         config=config.model_copy(update={"devices": DEVICES}),
-        storage=store,
-        thermal=heat,
-        appliance=wash,
-        house=torch.cat([store.house, heat.house, wash.house]),
+        families=(store, *families[1:]),
+        kinds=kinds,
+        house=torch.cat([family.house for family in families]),
     )
+
+
+def random_habits(family: Any, outdoors: Tensor, uniform: Callable[..., Tensor], whole: Callable[..., Tensor]) -> Any:
+    """Sessions that hold their needs, houses that are too cold or too warm at times, windows of up to four slots."""
+    slots, count = outdoors.shape[1], len(family.house)
+    if isinstance(family, Storage):
+        arrival = torch.where(family.session, whole(0, slots // 2, count), 0)
+        departure = torch.where(family.session, arrival + whole(1, slots // 2, count), slots)
+        fits = (departure - arrival) * family.charge_kwh * family.charge_efficiency
+        need = torch.where(family.session, torch.minimum(uniform(0.0, 15.0, count), fits), 0.0)
+        stored = torch.where(family.session, 0.0, uniform(0.0, 8.0, count))
+        return Sessions(arrival[:, None], departure[:, None], need[:, None], stored[:, None])
+    if isinstance(family, Thermal):
+        heating = family.direction > 0.0
+        cop = torch.where(heating, uniform(2.0, 4.0, slots, count), 1.6)
+        ambient = torch.where(heating, outdoors[..., None], 20.0)
+        return Climate(ambient, cop, family.setpoint + uniform(-1.3, 1.3, count))
+    ready = whole(0, max(slots - 8, 0), count)[:, None]
+    return Windows(ready, ready + whole(0, 3, count)[:, None], torch.zeros_like(ready))
+
+
+def missed(habits: Any, seed: int) -> Any:
+    """What was expected instead: another climate."""
+    if not isinstance(habits, Climate):
+        return habits
+    return replace(habits, ambient=habits.ambient + 3.0 * (seed % 3 - 1), cop=habits.cop * 1.1)
 
 
 def random_scenario(params: Params, seed: int, slots: int = SLOTS) -> Scenario:
@@ -77,14 +98,8 @@ def random_scenario(params: Params, seed: int, slots: int = SLOTS) -> Scenario:
         return torch.randint(low, high + 1, (1, count), generator=rng)
 
     spot = uniform(-0.1, 0.4, slots)
-    storages, thermals, appliances = (len(kind.house) for kind in (params.storage, params.thermal, params.appliance))
-    session = params.storage.session
-    arrival = torch.where(session, whole(0, slots // 2, storages), 0)
-    departure = torch.where(session, arrival + whole(1, slots // 2, storages), slots)
-    fits = (departure - arrival) * params.storage.charge_kwh * params.storage.charge_efficiency
     outdoors = uniform(-12.0, 22.0, slots)
-    heating = params.thermal.direction > 0.0
-    ready = whole(0, max(slots - 8, 0), appliances)
+    habits = tuple(random_habits(family, outdoors, uniform, whole) for family in params.families)
     return Scenario(
         spot=spot,
         up=spot + uniform(0.0, 0.2, slots),
@@ -94,15 +109,8 @@ def random_scenario(params: Params, seed: int, slots: int = SLOTS) -> Scenario:
         base_kwh=uniform(0.0, 1.0, slots, len(params.node)),
         base_kvarh=uniform(0.0, 0.3, slots, len(params.node)),
         pv_kwh=uniform(0.0, 2.0, slots, len(params.node)),
-        arrival=arrival,
-        departure=departure,
-        need_kwh=torch.where(session, torch.minimum(uniform(0.0, 15.0, storages), fits), 0.0),
-        stored_kwh=torch.where(session, 0.0, uniform(0.0, 8.0, storages)),
-        ambient=torch.where(heating, outdoors[..., None], 20.0),
-        cop=torch.where(heating, uniform(2.0, 4.0, slots, thermals), 1.6),
-        start_temperature=params.thermal.setpoint + uniform(-1.3, 1.3, thermals),
-        ready=ready,
-        latest=ready + whole(0, 3, appliances),
+        irradiance=torch.zeros_like(spot),
+        habits=habits,
     )
 
 
@@ -123,7 +131,7 @@ class Wander:
 def random_episode(params: Params, seed: int, slots: int = SLOTS) -> Episode:
     """An episode whose expectation misses the truth."""
     actual = random_scenario(params, seed, slots)
-    expected = replace(actual, ambient=actual.ambient + 3.0 * (seed % 3 - 1), cop=actual.cop * 1.1)
+    expected = replace(actual, habits=tuple(missed(habits, seed) for habits in actual.habits))
     nomination = 4.0 * torch.rand(1, slots, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return replace(episode_of(params, actual, expected), nomination_kwh=nomination)
 
@@ -136,9 +144,9 @@ def program_of(params: Params, episode: Episode, own_nomination: bool = False) -
         Task(
             params=params,
             scenario=episode.actual,
-            state=fleet.start(episode.actual),
+            state=fleet.start(params, episode.actual),
             slot=0,
-            heat_bounds=(episode.heat_floor, episode.heat_ceiling),
+            guards=episode.guards,
             tangents=grid,
             limit=torch.full(grid.loading.shape[:2], 1e6, dtype=torch.float64),
             nomination_kwh=None if own_nomination else episode.nomination_kwh[0],
@@ -248,30 +256,27 @@ def test_the_program_finds_the_optimum_of_all_schedules(params: Params) -> None:
     Energies come in steps on which an optimum must lie: stored energy moves by 1 kWh up for 2 kWh drawn and by 1 kWh
     down for 0.5 kWh given. In slots with prices below zero, charging while discharging would pay if it were possible.
     """
+    two = settings.DevicesConfig.model_validate({"ev": {"count": 1}, "battery": {"count": 1}})
+    (small_store,), _ = fleet.build(two, 2, SLOT_HOURS)
     store = replace(
-        params.storage,
+        small_store,
         charge_kwh=torch.tensor([1.0, 2.0]).double(),
         discharge_kwh=torch.tensor([0.0, 0.5]).double(),
         capacity_kwh=torch.tensor([4.0, 2.0]).double(),
         charge_efficiency=torch.tensor([1.0, 0.5]).double(),
         discharge_efficiency=torch.tensor([1.0, 0.5]).double(),
         unmet_price=torch.tensor([2.0, 0.0]).double(),
-        session=torch.tensor([True, False]),
         house=torch.tensor([0, 1]),
     )
     wash = replace(
-        params.appliance,
-        profile_kwh=torch.tensor([[1.0, 0.5]]).double(),
-        duration=torch.tensor([2]),
+        params.families[2],
+        profile_kwh=torch.tensor([[[1.0, 0.5]]]).double(),
+        duration=torch.tensor([[2]]),
         delay_price=torch.tensor([0.01]).double(),
         house=torch.tensor([1]),
     )
     small = replace(
-        params,
-        storage=store,
-        thermal=batch.take_rows(params.thermal, torch.zeros(0, dtype=torch.int64)),
-        appliance=wash,
-        house=torch.tensor([0, 1, 1]),
+        params, families=(store, wash), kinds=("ev", "battery", "dishwasher"), house=torch.tensor([0, 1, 1])
     )
     steps = [[0.0, 1.0]] * 4, [[-0.5, 0.0, 2.0]] * 4
     vehicle, battery = (torch.tensor(list(itertools.product(*step))).double() for step in steps)
@@ -282,15 +287,10 @@ def test_the_program_finds_the_optimum_of_all_schedules(params: Params) -> None:
         actual = random_scenario(small, seed, 4)
         spot = actual.spot - (0.2 if seed % 2 else 0.0)
         actual = replace(actual, spot=spot, up=spot, down=spot)
-        actual = replace(
-            actual,
-            arrival=torch.tensor([[1, 0]]),
-            departure=torch.tensor([[4, 4]]),
-            need_kwh=torch.tensor([[2.0, 0.0]]).double(),
-            stored_kwh=torch.tensor([[0.0, 1.0]]).double(),
-            ready=torch.tensor([[0]]),
-            latest=torch.tensor([[2]]),
-        )
+        need, stored = torch.tensor([[[2.0, 0.0]]]).double(), torch.tensor([[[0.0, 1.0]]]).double()
+        sessions = Sessions(torch.tensor([[[1, 0]]]), torch.tensor([[[4, 4]]]), need, stored)
+        windows = Windows(torch.tensor([[[0]]]), torch.tensor([[[2]]]), torch.tensor([[[0]]]))
+        actual = replace(actual, habits=(sessions, windows))
         episode = episode_of(small, actual, actual)
         everything = batch.take_rows(episode, torch.zeros(len(schedules), dtype=torch.int64))
         costs = rollout(small, everything, FollowPlan(schedules)).outcomes.costs

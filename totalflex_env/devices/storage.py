@@ -1,171 +1,290 @@
-"""Storages: stationary batteries with losses, and electric vehicles present for one session.
+"""Storages: stationary batteries with losses, and vehicles present for one session or several in a row.
 
-Stored energy follows stored' = stored + charge_efficiency * drawn - given / discharge_efficiency. A vehicle's
-stored energy counts from its arrival; it asks for `need_kwh` at departure and takes no more (valve model).
+Stored energy follows stored' = stored + charge_efficiency * drawn - given / discharge_efficiency. In each session a
+vehicle begins with what it arrives with and asks for `need_kwh` at departure.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from totalflex_env.config import BatteryConfig, EvConfig
-from totalflex_env.linear_types import LinearBlock, energy_map, flat, join, matrix, places
-from totalflex_env.types import Scenario, StorageParams
-
-
-def build(ev: EvConfig, battery: BatteryConfig, houses: int, slot_hours: float) -> StorageParams:
-    """Return the parameters of all vehicles, then all batteries; number i stands at house i modulo `houses`."""
-    counts = (ev.count, battery.count)
-
-    def both(of_ev: float, of_battery: float) -> Tensor:
-        return torch.cat(
-            [torch.full((n,), v, dtype=torch.float64) for n, v in zip(counts, (of_ev, of_battery), strict=True)]
-        )
-
-    return StorageParams(
-        charge_kwh=both(ev.power_kw, battery.power_kw) * slot_hours,
-        discharge_kwh=both(0.0, battery.power_kw) * slot_hours,
-        capacity_kwh=both(ev.need_max_kwh, battery.capacity_kwh),
-        charge_efficiency=both(1.0, battery.charge_efficiency),
-        discharge_efficiency=both(1.0, battery.discharge_efficiency),
-        unmet_price=both(ev.unmet_price, 0.0),
-        session=both(1.0, 0.0) > 0.5,
-        house=torch.cat([torch.arange(n) % houses for n in counts]),
-    )
-
-
-def present(scenario: Scenario, slot: int) -> Tensor:
-    """Return which storages are connected in a slot [B, S] bool."""
-    return (scenario.arrival <= slot) & (slot < scenario.departure)
-
-
-def level_bounds(params: StorageParams, scenario: Scenario, slot: int) -> tuple[Tensor, Tensor]:
-    """Return the stored energy [B, S] after `slot` that still allows for the need, and the most that may be stored."""
-    slots_left = (scenario.departure - slot - 1).clamp(min=0)
-    reachable = slots_left * params.charge_kwh * params.charge_efficiency
-    ceiling = torch.where(params.session, scenario.need_kwh, params.capacity_kwh)
-    return (scenario.need_kwh - reachable).clamp(min=0.0), ceiling
-
-
-def limits(params: StorageParams, stored: Tensor, scenario: Scenario, slot: int) -> tuple[Tensor, Tensor]:
-    """Return the energy range [B, S] kWh of a slot that keeps every later need feasible (recursive feasibility)."""
-    floor, ceiling = level_bounds(params, scenario, slot)
-    lower = _grid_energy(params, floor - stored)
-    upper = _grid_energy(params, (ceiling - stored).clamp(min=0.0))
-    lower = torch.minimum(torch.maximum(lower, -params.discharge_kwh), params.charge_kwh)
-    upper = torch.maximum(torch.minimum(upper, params.charge_kwh), lower)
-    here = present(scenario, slot)
-    return torch.where(here, lower, 0.0), torch.where(here, upper, 0.0)
-
-
-def default(params: StorageParams, lower: Tensor, upper: Tensor) -> Tensor:
-    """Return what the device's own controller does [B, S] kWh: a vehicle charges at once, a battery idles."""
-    return torch.where(params.session, upper, torch.zeros_like(upper).clamp(lower, upper))
-
-
-def advance(params: StorageParams, stored: Tensor, energy: Tensor) -> Tensor:
-    """Return the stored energy [B, S] kWh after a slot in which `energy` [B, S] kWh was drawn from the grid."""
-    charged = energy.clamp(min=0.0) * params.charge_efficiency
-    discharged = energy.clamp(max=0.0) / params.discharge_efficiency
-    return stored + charged + discharged
-
-
-def unmet(params: StorageParams, stored: Tensor, scenario: Scenario, slot: int) -> Tensor:
-    """Return the energy [B, S] kWh that is missing of vehicles leaving at the end of `slot`; `stored` is after it."""
-    leaving = (scenario.departure == slot + 1) & params.session
-    return torch.where(leaving, (scenario.need_kwh - stored).clamp(min=0.0), 0.0)
-
-
-def _grid_energy(params: StorageParams, change: Tensor) -> Tensor:
-    """Return the grid-side energy that changes the stored energy by `change`."""
-    return torch.where(change > 0.0, change / params.charge_efficiency, change * params.discharge_efficiency)
+from totalflex_env.batch import concatenate_rows
+from totalflex_env.devices import storage_bid, storage_offer, storage_program
+from totalflex_env.devices.bidding import Bid, View, steps
+from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
+from totalflex_env.linear_types import LinearBlock
+from totalflex_env.trade_types import FlexOfferBatch
 
 
 @dataclass(frozen=True)
-class _Outlook:
-    """What the rest of an episode allows and asks of storages; T slots, one row of a batch."""
+class Sessions:
+    """When storages are connected and what they are to hold then, K sessions one after the other."""
 
-    slot: int  # first slot that is still open
-    here: Tensor  # [S, T] bool, connected in an open slot
-    stored: Tensor  # [S] kWh now
-    ceiling: Tensor  # [S] most stored energy
-    target: Tensor  # [S] stored energy wanted in the end: the need, or what a battery held at the start
-    price: Tensor  # [S] EUR per kWh of stored energy missing in the end
+    arrival: Tensor  # [B, K, n] int64, first slot of presence
+    departure: Tensor  # [B, K, n] int64, first slot of absence, the arrival itself if nobody comes
+    need_kwh: Tensor  # [B, K, n] stored energy asked for at departure, 0 for batteries
+    stored_kwh: Tensor  # [B, K, n] stored energy at arrival
 
 
-def linear(params: StorageParams, stored: Tensor, scenario: Scenario, slot: int, exclusive: Tensor) -> LinearBlock:
-    """Return the storages as a linear program from `stored` [1, S] kWh at the start of `slot`; `scenario` has one row.
+@dataclass(frozen=True)
+class Stored:
+    """What storages hold at the start of a slot."""
 
-    In slots `exclusive` [T] bool, where wasting energy could pay, whole numbers keep charging and discharging apart.
-    """
-    slots = scenario.spot.shape[1]
-    refill = scenario.spot.mean().clamp(min=0.0) / params.charge_efficiency
-    due = (scenario.departure[0] > 0) & (scenario.departure[0] <= slots)
-    outlook = _Outlook(
-        slot=slot,
-        here=torch.stack([present(scenario, t)[0] & (t >= slot) for t in range(slots)], dim=1),
-        stored=stored[0],
-        ceiling=torch.maximum(torch.where(params.session, scenario.need_kwh[0], params.capacity_kwh), stored[0]),
-        target=torch.where(params.session, scenario.need_kwh[0], scenario.stored_kwh[0]),
-        price=torch.where(params.session, params.unmet_price * due, refill),
-    )
-    return join([_charging(params, outlook), _cycling(params, outlook, exclusive)])
+    stored_kwh: Tensor  # [B, n]
 
 
-def _charging(params: StorageParams, outlook: _Outlook) -> LinearBlock:
-    """Storages that give nothing back: only the sum of their charging counts. Variables: charge [C, T], missing [C]."""
-    which = torch.nonzero(params.discharge_kwh <= 0.0).flatten()
-    size = (len(which), outlook.here.shape[1])
-    charge, missing = places(size, size[:1])
-    reach, fit = places(size[:1], size[:1])
-    gain, stored = params.charge_efficiency[which, None], outlook.stored[which]
-    nothing, endless = torch.zeros(size[0]), torch.full(size[:1], torch.inf)
-    return LinearBlock(
-        cost=flat(torch.zeros(size), outlook.price[which]),
-        lower=flat(torch.zeros(size), nothing),
-        upper=flat(params.charge_kwh[which, None] * outlook.here[which], endless),
-        integer=torch.zeros(charge.numel() + size[0], dtype=torch.bool),
-        rows=matrix((reach[:, None], charge, gain), (reach, missing, 1.0), (fit[:, None], charge, gain)),
-        row_lower=flat(outlook.target[which] - stored, -endless),
-        row_upper=flat(endless, outlook.ceiling[which] - stored),
-        energy=energy_map((torch.arange(size[1]), which[:, None], charge, 1.0)),
-    )
+@dataclass(frozen=True)
+class Storage(Family[Sessions, Stored, None]):
+    """Batteries, and vehicles as storages that are present during sessions."""
+
+    charge_kwh: Tensor  # [n] most energy per slot drawn from the grid
+    discharge_kwh: Tensor  # [n] most energy per slot given back, 0 for a charger without V2G
+    capacity_kwh: Tensor  # [n] what the storage can hold
+    charge_efficiency: Tensor  # [n]
+    discharge_efficiency: Tensor  # [n]
+    unmet_price: Tensor  # [n] EUR per kWh missing at departure
+    session: Tensor  # [n] bool, present only between arrival and departure
+    beyond_need: Tensor  # [n] bool, may be charged beyond its need, up to its capacity
+    sure_kwh: Tensor  # [n] energy per slot that can be counted on, less than full power behind a shared connection
+    park: Tensor  # [n] int64, index of the shared connection, -1 for none
+    connection_kwh: Tensor  # [G] energy per slot that each shared connection carries
+
+    def range_kwh(self) -> tuple[Tensor, Tensor]:
+        """Return full discharge and full charge [n] kWh."""
+        return -self.discharge_kwh, self.charge_kwh
+
+    @classmethod
+    def joined(cls, parts: Sequence[Storage]) -> Storage:
+        """Return the storages of several kinds as one record, shared connections counted on."""
+        before, numbered = 0, []
+        for part in parts:
+            numbered.append(replace(part, park=torch.where(part.park < 0, part.park, part.park + before)))
+            before += len(part.connection_kwh)
+        return concatenate_rows(numbered)
+
+    @staticmethod
+    def side_by_side(habits: Sequence[Sessions]) -> Sessions:
+        """Return the sessions of several kinds of storages as one record, padded to the same number of sessions."""
+        most = max(each.arrival.shape[1] for each in habits)
+
+        def padded(values: Sequence[Tensor], filler: Sequence[Tensor]) -> Tensor:
+            return torch.cat(
+                [torch.cat([v, f.expand(-1, most - v.shape[1], -1)], dim=1) for v, f in zip(values, filler)], dim=-1
+            )
+
+        never = [torch.full_like(each.arrival[:, :1], torch.iinfo(torch.int64).max // 2) for each in habits]
+        nothing = [torch.zeros_like(each.need_kwh[:, :1]) for each in habits]
+        return Sessions(
+            arrival=padded([each.arrival for each in habits], never),
+            departure=padded([each.departure for each in habits], never),
+            need_kwh=padded([each.need_kwh for each in habits], nothing),
+            stored_kwh=padded([each.stored_kwh for each in habits], nothing),
+        )
+
+    def present(self, actual: Sessions, expected: Sessions, slot: int, slots: int) -> Sessions:
+        """Return the sessions that have begun as they are, the others as expected; overdue ones come in the next slot.
+
+        A late vehicle stays as long as it needs. One that has not come before the end of an expected session is not
+        expected any more where further sessions follow.
+        """
+        return _known(self, actual, expected, slot, slots)
+
+    def known(self, actual: Sessions, expected: Sessions, weather: Weather, slot: int) -> Sessions:
+        """Return the same as `present`: sessions have nothing to do with the weather."""
+        return _known(self, actual, expected, slot, weather.temperature.shape[1])
+
+    def news(self, present: Sessions, slot: int) -> Tensor | None:
+        """Return in which rows [B] bool a vehicle has just arrived."""
+        return ((present.arrival == slot) & (present.departure > slot)).flatten(1).any(dim=1)
+
+    def start(self, habits: Sessions) -> Stored:
+        """Return what storages hold before anything happens: what their first session begins with."""
+        return Stored(habits.stored_kwh[:, 0])
+
+    def stored(self, state: Stored, habits: Sessions, slot: int) -> Tensor:
+        """Return what is stored [B, n] kWh at the start of `slot`: a session that begins brings its own energy."""
+        if habits.arrival.shape[1] == 1:
+            return state.stored_kwh
+        begins = habits.arrival == slot
+        return torch.where(begins.any(dim=1), (habits.stored_kwh * begins).sum(dim=1), state.stored_kwh)
+
+    def limits(self, state: Stored, habits: Sessions, guard: None, slot: int) -> Range:
+        """Return the range that keeps the need feasible; left alone a vehicle charges at once, a battery idles."""
+        session, stored = coming(habits, slot), self.stored(state, habits, slot)
+        floor, ceiling = self.level_bounds(session, slot)
+        lower = torch.minimum(torch.maximum(self.grid_energy(floor - stored), -self.discharge_kwh), self.charge_kwh)
+        upper = self.grid_energy((ceiling - stored).clamp(min=0.0))
+        upper = torch.maximum(torch.minimum(upper, self.charge_kwh), lower)
+        here = (session.arrival <= slot) & (slot < session.departure)
+        lower, upper = torch.where(here, lower, 0.0), torch.where(here, upper, 0.0)
+        wanted = torch.where(self.session, self.grid_energy((session.need_kwh - stored).clamp(min=0.0)), 0.0)
+        return Range(lower, upper, self.shared(torch.minimum(torch.maximum(wanted, lower), upper)))
+
+    def snap(self, energy: Tensor, allowed: Range) -> Tensor:
+        """Return the energy [B, n] kWh nearest to the one asked for within limits and shared connections."""
+        return self.shared(torch.minimum(torch.maximum(energy, allowed.lower), allowed.upper))
+
+    def shared(self, energy: Tensor) -> Tensor:
+        """Return the energy [..., n] kWh cut, all of a park alike, to what its connection carries."""
+        if len(self.connection_kwh) == 0:
+            return energy
+        member = self._members().to(energy)
+        drawn = energy.clamp(min=0.0) @ member.T
+        share = (self.connection_kwh / drawn.clamp(min=1e-12)).clamp(max=1.0)
+        return torch.where((self.park >= 0) & (energy > 0.0), energy * (share @ member), energy)
+
+    def _members(self) -> Tensor:
+        """Return which storages share each connection [G, n] bool."""
+        return self.park == torch.arange(len(self.connection_kwh), device=self.park.device)[:, None]
+
+    def level_bounds(self, session: Sessions, slot: int) -> tuple[Tensor, Tensor]:
+        """Return the stored energy [B, n] after `slot` that still allows for the need, and the most to be stored."""
+        slots_left = (session.departure - slot - 1).clamp(min=0)
+        reachable = slots_left * self.sure_kwh * self.charge_efficiency
+        return (session.need_kwh - reachable).clamp(min=0.0), self.ceiling(session.need_kwh)
+
+    def ceiling(self, need_kwh: Tensor) -> Tensor:
+        """Return the most that may be stored [..., n] kWh by storages with these needs [..., n]."""
+        return torch.where(self.session & ~self.beyond_need, need_kwh, self.capacity_kwh)
+
+    def grid_energy(self, change: Tensor) -> Tensor:
+        """Return the energy at the house that changes the stored energy by `change` [..., n] kWh."""
+        return torch.where(change > 0.0, change / self.charge_efficiency, change * self.discharge_efficiency)
+
+    def gain(self, energy: Tensor) -> Tensor:
+        """Return by how much `energy` [..., n] kWh at the house changes what is stored."""
+        charged = energy.clamp(min=0.0) * self.charge_efficiency
+        return charged + energy.clamp(max=0.0) / self.discharge_efficiency
+
+    def advance(self, state: Stored, energy: Tensor, habits: Sessions, slot: int) -> Stored:
+        """Return what is stored after a slot in which `energy` [B, n] kWh was drawn."""
+        return Stored(self.stored(state, habits, slot) + self.gain(energy))
+
+    def discomfort(self, after: Stored, habits: Sessions, slot: int, slot_hours: float) -> Discomfort:
+        """Return what vehicles that leave at the end of the slot are missing."""
+        leaving = (habits.departure == slot + 1) & self.session
+        missing = torch.where(leaving, (habits.need_kwh - after.stored_kwh[:, None]).clamp(min=0.0), 0.0).sum(dim=1)
+        return Discomfort(cost=missing * self.unmet_price, unmet_kwh=missing)
+
+    def shortfall(self, end: Stored, habits: Sessions) -> Tensor | None:
+        """Return the energy [B, n] kWh that refills batteries; vehicles are judged by their needs alone."""
+        missing = (habits.stored_kwh[:, 0] - end.stored_kwh).clamp(min=0.0)
+        return missing / self.charge_efficiency * ~self.session
+
+    def offer(self, rest: Rest[Sessions, Stored, None]) -> FlexOfferBatch:
+        """Offer each storage that is present any power until it leaves, with bounds on what it stores."""
+        session = coming(rest.habits, rest.slot)
+        alone, states = self.left_alone(rest)
+        return storage_offer.offer(
+            storage_offer.Stay(
+                slot=rest.slot,
+                house=self.house,
+                arrival=session.arrival[0],
+                departure=session.departure[0],
+                need_kwh=session.need_kwh[0],
+                now_kwh=self.stored(rest.state, rest.habits, rest.slot)[0],
+                ceiling_kwh=self.ceiling(session.need_kwh[0]),
+                default=alone,
+                stored_kwh=torch.stack([state.stored_kwh[0] for state in states], dim=1),
+                most_kwh=self._fair(alone),
+            ),
+            self._rates(),
+        )
+
+    def _fair(self, default: Tensor) -> Tensor:
+        """Return power [n, W] kWh that all storages of a park may take at once, no less than their default [n, W]."""
+        most = self.charge_kwh[:, None].expand_as(default)
+        if len(self.connection_kwh) == 0:
+            return most
+        member = self._members().to(default)
+        spare = (self.connection_kwh[:, None] - member @ default).clamp(min=0.0) / member.sum(dim=1, keepdim=True)
+        return torch.where((self.park >= 0)[:, None], torch.minimum(most, default + member.T @ spare), most)
+
+    def linear(self, rest: Rest[Sessions, Stored, None]) -> LinearBlock:
+        """Return the storages as a linear program; see `storage_program`."""
+        habits, now = rest.habits, self.stored(rest.state, rest.habits, rest.slot)[0]
+        time, departure, need = torch.arange(rest.slots), habits.departure[0], habits.need_kwh[0]
+        begin = torch.where((habits.arrival[0] <= rest.slot) | ~self.session, now, habits.stored_kwh[0])
+        due = (departure > rest.slot) & (departure <= rest.slots)
+        refill = rest.spot.mean().clamp(min=0.0) / self.charge_efficiency
+        here = (habits.arrival[0, ..., None] <= time) & (time < departure[..., None])
+        return storage_program.linear(
+            storage_program.Task(
+                slot=rest.slot,
+                here=here & (time >= rest.slot),
+                begins=(habits.arrival[0, ..., None] == time) & (time > rest.slot),
+                ends=time == departure[..., None] - 1,
+                now=now,
+                begin=begin,
+                ceiling=torch.maximum(self.ceiling(need), begin),
+                target=torch.where(self.session, need * due, habits.stored_kwh[0]),
+                price=torch.where(self.session, self.unmet_price * due, refill),
+                wasteful=rest.wasteful,
+                member=self._members(),
+                connection_kwh=self.connection_kwh,
+            ),
+            self._rates(),
+        )
+
+    def value(self, expected: Sessions, spot: Tensor) -> Tensor | None:
+        """Return the marginal value [B, T + 1, n, LEVELS] EUR/kWh of what batteries store; vehicles have needs."""
+        return storage_bid.battery_values(self._rates(), self.capacity_kwh, expected.stored_kwh[:, 0], spot)
+
+    def bid(self, view: View[Sessions, Stored]) -> Bid:
+        """Return bids: a vehicle pays what charging later would cost, a battery what its energy will be worth."""
+        fill = (view.state.stored_kwh + self.gain(steps(view.lower, view.upper).movedim(-1, 0))) / self.capacity_kwh
+        vehicle = storage_bid.vehicles(self.needs(view), view)
+        battery = storage_bid.batteries(self._rates(), fill.movedim(0, -1), view)
+        pairs = zip(vars(vehicle).values(), vars(battery).values(), strict=True)
+        return Bid(*(torch.where(self.session, of_vehicle, of_battery) for of_vehicle, of_battery in pairs))
+
+    def needs(self, view: View[Sessions, Stored]) -> storage_bid.Needs:
+        """Return what vehicles need in the session they are in, or else in the next one."""
+        session = coming(view.present, view.slot)
+        stored = torch.where(session.arrival <= view.slot, view.state.stored_kwh, session.stored_kwh)
+        missing = (session.need_kwh - stored).clamp(min=0.0) / self.charge_efficiency
+        return storage_bid.Needs(
+            arrival=session.arrival,
+            departure=session.departure,
+            missing_kwh=torch.where((session.departure > view.slot) & self.session, missing, 0.0),
+            charge_kwh=self.charge_kwh,
+            session=self.session,
+        )
+
+    def _rates(self) -> storage_program.Rates:
+        return storage_program.Rates(
+            self.charge_kwh, self.discharge_kwh, self.charge_efficiency, self.discharge_efficiency
+        )
 
 
-def _cycling(params: StorageParams, outlook: _Outlook, exclusive: Tensor) -> LinearBlock:
-    """Storages that charge and discharge. Variables: charge, discharge, level, direction [W, T], missing [W]."""
-    which = torch.nonzero(params.discharge_kwh > 0.0).flatten()
-    size = (len(which), outlook.here.shape[1])
-    charge, discharge, level, direction, missing = places(size, size, size, size, size[:1])
-    balance, charging, giving, reach = places(size, size, size, size[:1])
-    gain, loss = params.charge_efficiency[which, None], 1.0 / params.discharge_efficiency[which, None]
-    most, most_back = params.charge_kwh[which, None], params.discharge_kwh[which, None]
-    here, time = outlook.here[which], torch.arange(size[1])
-    nothing, endless = torch.zeros(size), torch.full(size, torch.inf)
-    ceiling = outlook.ceiling[which, None] * (time >= outlook.slot)
-    begin = torch.where(time == outlook.slot, outlook.stored[which, None], 0.0)
-    passed = torch.where(time < outlook.slot, endless, 0.0)
-    return LinearBlock(
-        cost=flat(nothing, nothing, nothing, nothing, outlook.price[which]),
-        lower=torch.zeros(4 * charge.numel() + size[0], dtype=torch.float64),
-        upper=flat(most * here, most_back * here, ceiling, here, endless[:, 0]),
-        integer=flat(nothing, nothing, nothing, here & exclusive & (gain < loss), nothing[:, 0]) > 0.5,
-        rows=matrix(
-            (balance, level, 1.0),
-            (balance[:, 1:], level[:, :-1], -1.0),
-            (balance, charge, -gain),
-            (balance, discharge, loss),
-            (charging, charge, 1.0),
-            (charging, direction, -most),
-            (giving, discharge, 1.0),
-            (giving, direction, most_back),
-            (reach, missing, 1.0),
-            (reach, level[:, -1], 1.0),
-        ),
-        row_lower=flat(begin - passed, -endless, -endless, outlook.target[which]),
-        row_upper=flat(begin + passed, nothing, most_back.expand(size), endless[:, 0]),
-        energy=energy_map((time, which[:, None], charge, 1.0), (time, which[:, None], discharge, -1.0)),
+def coming(habits: Sessions, slot: int) -> Sessions:
+    """Return of all sessions the one that has not ended before `slot`, every tensor [B, n]; else the last."""
+    if habits.arrival.shape[1] == 1:
+        return Sessions(habits.arrival[:, 0], habits.departure[:, 0], habits.need_kwh[:, 0], habits.stored_kwh[:, 0])
+    first = (habits.departure <= slot).sum(dim=1, keepdim=True).clamp(max=habits.arrival.shape[1] - 1)
+    arrival, departure, need, stored = (part.gather(1, first)[:, 0] for part in vars(habits).values())
+    return Sessions(arrival, departure, need, stored)
+
+
+def _known(storage: Storage, actual: Sessions, expected: Sessions, slot: int, slots: int) -> Sessions:
+    charge_kwh = storage.charge_kwh * storage.charge_efficiency
+    there = actual.arrival <= slot
+    arrival = expected.arrival.clamp(min=slot + 1, max=slots)
+    needed = torch.ceil((expected.need_kwh - expected.stored_kwh) / charge_kwh - 1e-6).long()
+    departure = torch.maximum(expected.departure, arrival + needed).clamp(max=slots)
+    if arrival.shape[1] > 1:
+        following = torch.cat([expected.arrival[:, 1:], torch.full_like(arrival[:, :1], slots)], dim=1)
+        over = expected.departure <= slot + 1
+        arrival = torch.where(over, slot, arrival)
+        departure = torch.where(over, slot, torch.minimum(departure, following.clamp(min=slot + 1)))
+    need = torch.minimum(expected.need_kwh, expected.stored_kwh + (departure - arrival) * charge_kwh)
+    return Sessions(
+        arrival=torch.where(there, actual.arrival, arrival),
+        departure=torch.where(there, actual.departure, departure),
+        need_kwh=torch.where(there, actual.need_kwh, need),
+        stored_kwh=torch.where(there, actual.stored_kwh, expected.stored_kwh),
     )

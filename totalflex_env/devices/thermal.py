@@ -1,4 +1,4 @@
-"""Thermal devices: heat pumps in houses and freezers, each one heat capacity behind one resistance.
+"""Thermal devices: heat pumps in houses, freezers and refrigerators, each one heat capacity behind one resistance.
 
     T' = a T + (1 - a) T_ambient + direction * kelvin_per_kwh * cop * energy          a = exp(-dt / RC)
 
@@ -7,184 +7,248 @@ To treat heating and cooling alike, bounds are kept for the level direction * T:
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from totalflex_env.config import FreezerConfig, HeatPumpConfig
-from totalflex_env.linear_types import LinearBlock, energy_map, flat, matrix, places
-from totalflex_env.types import Scenario, ThermalParams
+from totalflex_env.devices import thermal_bid, thermal_offer, thermal_program
+from totalflex_env.devices.bidding import Bid, View, steps
+from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
+from totalflex_env.linear_types import LinearBlock
+from totalflex_env.trade_types import FlexOfferBatch
 
 COP_LOSS_PER_KELVIN = 0.04
 """when2heat's air-source coefficient of performance falls by less than this share per kelvin of cold."""
 
-
-def build(heat_pump: HeatPumpConfig, freezer: FreezerConfig, houses: int, slot_hours: float) -> ThermalParams:
-    """Return the parameters of all heat pumps (powers spread evenly over their range), then all freezers."""
-    counts = (heat_pump.count, freezer.count)
-
-    def both(of_heat_pump: float, of_freezer: float) -> Tensor:
-        values = zip(counts, (of_heat_pump, of_freezer), strict=True)
-        return torch.cat([torch.full((n,), v, dtype=torch.float64) for n, v in values])
-
-    resistance = both(heat_pump.resistance_k_per_kw, freezer.resistance_k_per_kw)
-    capacitance = both(heat_pump.capacitance_kwh_per_k, freezer.capacitance_kwh_per_k)
-    retention = torch.exp(-slot_hours / (resistance * capacitance))
-    powers = torch.linspace(*heat_pump.power_kw, max(heat_pump.count, 1), dtype=torch.float64)[: heat_pump.count]
-    setpoint, band = both(heat_pump.setpoint_c, freezer.setpoint_c), both(heat_pump.band_k, freezer.band_k)
-    return ThermalParams(
-        power_kwh=torch.cat([powers, torch.full((freezer.count,), freezer.power_kw, dtype=torch.float64)]) * slot_hours,
-        retention=retention,
-        kelvin_per_kwh=(1.0 - retention) * resistance / slot_hours,
-        direction=both(1.0, -1.0),
-        setpoint=setpoint,
-        lower=setpoint - band,
-        upper=setpoint + band,
-        margin_k=both(heat_pump.margin_k, 0.0),
-        degree_hour_price=both(heat_pump.degree_hour_price, freezer.degree_hour_price),
-        capacity_kwh_per_k=capacitance,
-        house=torch.cat([torch.arange(n) % houses for n in counts]),
-    )
+FIELD_FACTOR = 0.85
+"""Correction of laboratory coefficients of performance for use in the field, as in when2heat."""
 
 
-def advance(params: ThermalParams, temperature: Tensor, energy: Tensor, scenario: Scenario, slot: int) -> Tensor:
-    """Return the temperature [B, H] after a slot in which `energy` [B, H] kWh was used."""
-    drift = params.retention * temperature + (1.0 - params.retention) * scenario.ambient[:, slot]
-    return drift + params.direction * params.kelvin_per_kwh * scenario.cop[:, slot] * energy
+@dataclass(frozen=True)
+class Climate:
+    """What surrounds thermal devices."""
+
+    ambient: Tensor  # [B, T, n] temperature around each device
+    cop: Tensor  # [B, T, n] heat or cold per electric energy
+    start: Tensor  # [B, n] temperature at the beginning
 
 
-def envelope(params: ThermalParams, expected: Scenario) -> tuple[Tensor, Tensor]:
-    """Return floor and ceiling [B, T + 1, H] of the level from which comfort can be kept to the end of the episode.
+@dataclass(frozen=True)
+class Warmth:
+    """How warm or cold it is at the start of a slot."""
 
-    Backward recursion over the forecast: full power must hold the floor at the coldest weather within the margin, no
-    power the ceiling at the warmest. A device too weak for its band gets the ceiling as its floor: full power.
+    temperature: Tensor  # [B, n]
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Levels from which comfort can be kept to the end of the episode, robustly."""
+
+    floor: Tensor  # [B, T + 1, n]
+    ceiling: Tensor  # [B, T + 1, n]
+
+
+def coefficient_of_performance(temperature: Tensor, flow_c: Tensor) -> Tensor:
+    """Return the heat per electric energy of an air-source heat pump at outdoor and supply temperatures, any shape.
+
+    when2heat (Ruhnau et al. 2019): 6.08 - 0.0941 dT + 0.000464 dT2, dT the lift to the supply temperature; 1.1 at its
+    lowest.
     """
-    low, high = level_band(params)
-    outside = params.direction * expected.ambient
-    lift = params.kelvin_per_kwh * expected.cop * (1.0 - COP_LOSS_PER_KELVIN * params.margin_k) * params.power_kwh
-    coldest = (1.0 - params.retention) * (outside - params.margin_k) + lift
-    warmest = (1.0 - params.retention) * (outside + params.margin_k)
-    floor, ceiling = [low.expand_as(outside[:, 0])], [high.expand_as(outside[:, 0])]
-    for slot in reversed(range(outside.shape[1])):
-        ceiling.append(torch.minimum(high, (ceiling[-1] - warmest[:, slot]) / params.retention))
-        needed = torch.maximum(low, (floor[-1] - coldest[:, slot]) / params.retention)
-        floor.append(torch.minimum(needed, ceiling[-1]))
-    return torch.stack(floor[::-1], dim=1), torch.stack(ceiling[::-1], dim=1)
+    lift = flow_c - temperature
+    return FIELD_FACTOR * (6.08 - 0.0941 * lift + 0.000464 * lift * lift)
 
 
-def level_band(params: ThermalParams) -> tuple[Tensor, Tensor]:
-    """Return the levels [H] at which a device's store is empty and full: the ends of its comfort band."""
-    heating = params.direction > 0.0
-    return torch.where(heating, params.lower, -params.upper), torch.where(heating, params.upper, -params.lower)
+def first_order(resistance_k_per_kw: float, capacitance_kwh_per_k: float, slot_hours: float) -> tuple[float, float]:
+    """Return what is left of a temperature difference after a slot, and the kelvin that a kWh of heat in it brings."""
+    retention = math.exp(-slot_hours / (resistance_k_per_kw * capacitance_kwh_per_k))
+    return retention, (1.0 - retention) * resistance_k_per_kw / slot_hours
 
 
-def idle_level(params: ThermalParams, level: Tensor, ambient: Tensor) -> Tensor:
-    """Return the level [..., H] after a slot without energy that began at `level` [..., H]."""
-    return params.retention * level + (1.0 - params.retention) * params.direction * ambient
+@dataclass(frozen=True)
+class Thermal(Family[Climate, Warmth, Envelope]):
+    """First-order stores of heat (direction +1) or cold (direction -1)."""
 
+    power_kwh: Tensor  # [n] most electric energy per slot
+    retention: Tensor  # [n] share of a temperature difference that is left after one slot, exp(-dt / RC)
+    kelvin_per_kwh: Tensor  # [n] temperature change by one kWh of heat within a slot
+    direction: Tensor  # [n] +1 heats, -1 cools
+    setpoint: Tensor  # [n] degrees
+    lower: Tensor  # [n] degrees, comfort band
+    upper: Tensor  # [n] degrees, comfort band
+    margin_k: Tensor  # [n] error of the ambient temperature that the limits withstand
+    degree_hour_price: Tensor  # [n] EUR per degree-hour outside the band
+    capacity_kwh_per_k: Tensor  # [n] heat that one kelvin stores
+    outdoors: Tensor  # [n] bool, stands against the weather; else in a room
+    flow_c: Tensor  # [n] supply temperature of what stands against the weather
+    room_c: Tensor  # [n] temperature of the room
+    room_cop: Tensor  # [n] cold per electric energy in the room
 
-def energy_to(params: ThermalParams, temperature: Tensor, level: Tensor, ambient: Tensor, cop: Tensor) -> Tensor:
-    """Return the energy [B, H] within the device's power that ends a slot at `level` or as near as it can."""
-    idle = idle_level(params, params.direction * temperature, ambient)
-    energy = (level - idle) / (params.kelvin_per_kwh * cop)
-    return torch.minimum(energy.clamp(min=0.0), params.power_kwh)
+    def range_kwh(self) -> tuple[Tensor, Tensor]:
+        """Return nothing and full power [n] kWh."""
+        return torch.zeros_like(self.power_kwh), self.power_kwh
 
+    def climate(self, temperature: Tensor) -> Climate:
+        """Return what surrounds the devices when it is this warm outdoors [B, T]; they begin at their set-points."""
+        outdoors = temperature.unsqueeze(-1)
+        return Climate(
+            ambient=torch.where(self.outdoors, outdoors, self.room_c),
+            cop=torch.where(self.outdoors, coefficient_of_performance(outdoors, self.flow_c), self.room_cop),
+            start=self.setpoint.expand(len(temperature), -1).clone(),
+        )
 
-def limits(
-    params: ThermalParams, temperature: Tensor, scenario: Scenario, bounds: tuple[Tensor, Tensor], slot: int
-) -> tuple[Tensor, Tensor]:
-    """Return the energy range [B, H] kWh of a slot that ends within `bounds` [B, T + 1, H], as far as it can."""
-    floor, ceiling = bounds
-    weather = scenario.ambient[:, slot], scenario.cop[:, slot]
-    lower = energy_to(params, temperature, floor[:, slot + 1], *weather)
-    upper = energy_to(params, temperature, ceiling[:, slot + 1], *weather)
-    return lower, torch.maximum(lower, upper)
+    def present(self, actual: Climate, expected: Climate, slot: int, slots: int) -> Climate:
+        """Return the surroundings of `slot`, which are known, as series of length one."""
+        now = slice(slot, slot + 1)
+        return Climate(actual.ambient[:, now], actual.cop[:, now], actual.start)
 
+    def known(self, actual: Climate, expected: Climate, weather: Weather, slot: int) -> Climate:
+        """Return the surroundings that follow from the weather forecast; where a device began is as expected."""
+        climate = self.climate(weather.temperature)
+        return Climate(climate.ambient, climate.cop, expected.start)
 
-def default(params: ThermalParams, temperature: Tensor, scenario: Scenario, slot: int) -> Tensor:
-    """Return what the thermostat does [B, H] kWh: reach the set-point within the slot, as far as power allows."""
-    return energy_to(
-        params, temperature, params.direction * params.setpoint, scenario.ambient[:, slot], scenario.cop[:, slot]
-    )
+    def guard(self, expected: Climate) -> Envelope:
+        """Return floor and ceiling of the level from which comfort can be kept to the end of the episode.
 
+        Backward recursion over the forecast: full power must hold the floor at the coldest weather within the margin,
+        no power the ceiling at the warmest. A device too weak for its band gets the ceiling as its floor: full power.
+        """
+        low, high = self.level_band()
+        outside = self.direction * expected.ambient
+        lift = self.kelvin_per_kwh * expected.cop * (1.0 - COP_LOSS_PER_KELVIN * self.margin_k) * self.power_kwh
+        coldest = (1.0 - self.retention) * (outside - self.margin_k) + lift
+        warmest = (1.0 - self.retention) * (outside + self.margin_k)
+        floor, ceiling = [low.expand_as(outside[:, 0])], [high.expand_as(outside[:, 0])]
+        for slot in reversed(range(outside.shape[1])):
+            ceiling.append(torch.minimum(high, (ceiling[-1] - warmest[:, slot]) / self.retention))
+            needed = torch.maximum(low, (floor[-1] - coldest[:, slot]) / self.retention)
+            floor.append(torch.minimum(needed, ceiling[-1]))
+        return Envelope(torch.stack(floor[::-1], dim=1), torch.stack(ceiling[::-1], dim=1))
 
-def holding(params: ThermalParams, scenario: Scenario) -> Tensor:
-    """Return the energy [B, T, H] kWh that keeps every device at its set-point, as far as power allows."""
-    loss = (1.0 - params.retention) * params.direction * (params.setpoint - scenario.ambient)
-    return torch.minimum((loss / (params.kelvin_per_kwh * scenario.cop)).clamp(min=0.0), params.power_kwh)
+    def level_band(self) -> tuple[Tensor, Tensor]:
+        """Return the levels [n] at which a device's store is empty and full: the ends of its comfort band."""
+        heating = self.direction > 0.0
+        return torch.where(heating, self.lower, -self.upper), torch.where(heating, self.upper, -self.lower)
 
+    def idle_level(self, level: Tensor, ambient: Tensor) -> Tensor:
+        """Return the level [..., n] after a slot without energy that began at `level` [..., n]."""
+        return self.retention * level + (1.0 - self.retention) * self.direction * ambient
 
-def degree_hours(params: ThermalParams, temperature: Tensor, slot_hours: float) -> Tensor:
-    """Return the degree-hours [B, H] outside the comfort band of a slot that ends at `temperature`."""
-    return ((params.lower - temperature).clamp(min=0.0) + (temperature - params.upper).clamp(min=0.0)) * slot_hours
+    def energy_to(self, level: Tensor, idle: Tensor, cop: Tensor) -> Tensor:
+        """Return the energy [B, n] within the power that ends a slot near `level`, where none ends it at `idle`."""
+        return torch.minimum(((level - idle) / (self.kelvin_per_kwh * cop)).clamp(min=0.0), self.power_kwh)
 
+    def start(self, habits: Climate) -> Warmth:
+        """Return the temperatures at the beginning."""
+        return Warmth(habits.start)
 
-def linear(
-    params: ThermalParams,
-    temperature: Tensor,
-    scenario: Scenario,
-    bounds: tuple[Tensor, Tensor],
-    slot: int,
-    slot_hours: float,
-) -> LinearBlock:
-    """Return the devices as a linear program from `temperature` [1, H] at the start of `slot`; `scenario` has one row.
+    def limits(self, state: Warmth, habits: Climate, guard: Envelope, slot: int) -> Range:
+        """Return the range that ends the slot within the envelope, as far as possible; a thermostat is the default."""
+        idle, cop = self.idle_level(self.direction * state.temperature, habits.ambient[:, slot]), habits.cop[:, slot]
+        lower = self.energy_to(guard.floor[:, slot + 1], idle, cop)
+        upper = torch.maximum(lower, self.energy_to(guard.ceiling[:, slot + 1], idle, cop))
+        thermostat = self.energy_to(self.direction * self.setpoint, idle, cop)
+        return Range(lower, upper, torch.minimum(torch.maximum(thermostat, lower), upper))
 
-    Levels stay within the `bounds` [1, T + 1, H] that `limits` keeps, or as near as a device can get.
-    Variables: energy, level within the band, above it, below it [H, T], level missing against the start [H].
-    """
-    size = (len(params.house), scenario.spot.shape[1])
-    energy, inside, above, below, missing = places(size, size, size, size, size[:1])
-    balance, reach = places(size, size[:1])
-    time, a, gain = torch.arange(size[1]), params.retention[:, None], (params.kelvin_per_kwh * scenario.cop[0]).T
-    begin = (1.0 - a) * (params.direction * scenario.ambient[0]).T
-    begin = begin + torch.where(time == slot, a * (params.direction * temperature[0])[:, None], 0.0)
-    nothing, endless = torch.zeros(size), torch.full(size, torch.inf)
-    passed = torch.where(time < slot, endless, 0.0)
-    lower, upper = _level_parts(params, _reachable(params, temperature, scenario, bounds, slot))
-    discomfort = (params.degree_hour_price * slot_hours)[:, None].expand(size)
-    refill = scenario.spot.mean().clamp(min=0.0) * params.capacity_kwh_per_k / scenario.cop[0].mean(dim=0)
-    level = [(inside, 1.0), (above, 1.0), (below, -1.0)]
-    ahead = flat(*[(time >= slot).expand(size)] * 4, nothing[:, 0] + 1.0)
-    return LinearBlock(
-        cost=flat(nothing, nothing, discomfort, discomfort, refill),
-        lower=flat(nothing, *lower, nothing[:, 0]) * ahead,
-        upper=flat(params.power_kwh[:, None].expand(size), *upper, nothing[:, 0]) * ahead
-        + flat(*[nothing] * 4, endless[:, 0]),
-        integer=torch.zeros(len(ahead), dtype=torch.bool),
-        rows=matrix(
-            *[(balance, part, sign) for part, sign in level],
-            *[(balance[:, 1:], part[:, :-1], -sign * a) for part, sign in level],
-            *[(reach, part[:, -1], sign) for part, sign in level],
-            (reach, missing, 1.0),
-            (balance, energy, -gain),
-        ),
-        row_lower=flat(begin - passed, params.direction * scenario.start_temperature[0]),
-        row_upper=flat(begin + passed, endless[:, 0]),
-        energy=energy_map((time, torch.arange(size[0])[:, None], energy, 1.0)),
-    )
+    def advance(self, state: Warmth, energy: Tensor, habits: Climate, slot: int) -> Warmth:
+        """Return the temperatures after a slot in which `energy` [B, n] kWh was used."""
+        drift = self.retention * state.temperature + (1.0 - self.retention) * habits.ambient[:, slot]
+        return Warmth(drift + self.direction * self.kelvin_per_kwh * habits.cop[:, slot] * energy)
 
+    def discomfort(self, after: Warmth, habits: Climate, slot: int, slot_hours: float) -> Discomfort:
+        """Return the degree-hours outside the comfort band."""
+        warm = after.temperature
+        outside = ((self.lower - warm).clamp(min=0.0) + (warm - self.upper).clamp(min=0.0)) * slot_hours
+        return Discomfort(cost=outside * self.degree_hour_price, degree_hours=outside)
 
-def _level_parts(params: ThermalParams, levels: tuple[Tensor, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Split lowest and highest levels [H, T] into bounds of the parts within, above and below the comfort band."""
-    low, high = (level[:, None] for level in level_band(params))
-    least, most = levels
-    lower = [least.clamp(low, high), (least - high).clamp(min=0.0), (low - most).clamp(min=0.0)]
-    upper = [most.clamp(low, high), (most - high).clamp(min=0.0), (low - least).clamp(min=0.0)]
-    return lower, upper
+    def shortfall(self, end: Warmth, habits: Climate) -> Tensor | None:
+        """Return the energy [B, n] kWh that brings houses and freezers back to where they began."""
+        missing = self.direction * (habits.start - end.temperature)
+        return missing.clamp(min=0.0) * self.capacity_kwh_per_k / habits.cop.mean(dim=1)
 
+    def offer(self, rest: Rest[Climate, Warmth, Envelope]) -> FlexOfferBatch:
+        """Offer any power as long as the energy drawn since now stays near that of the default."""
+        default, states = self.left_alone(rest)
+        level = self.direction * torch.cat([state.temperature for state in states])
+        floor, ceiling = (bound[0, rest.slot + 1 :] for bound in (rest.guard.floor, rest.guard.ceiling))
+        return thermal_offer.offer(
+            rest.slot,
+            thermal_offer.Store(
+                house=self.house,
+                power_kwh=self.power_kwh,
+                retention=self.retention,
+                lift=self.kelvin_per_kwh * rest.habits.cop[0, rest.slot :],
+                default=default,
+                slack=torch.minimum(level - floor, ceiling - level).clamp(min=0.0).T,
+            ),
+        )
 
-def _reachable(
-    params: ThermalParams, temperature: Tensor, scenario: Scenario, bounds: tuple[Tensor, Tensor], slot: int
-) -> tuple[Tensor, Tensor]:
-    """Return lowest and highest level [H, T] that `limits` can lead to: floor and ceiling, if within reach."""
-    low = high = temperature
-    idle, full = torch.zeros_like(temperature), params.power_kwh.expand_as(temperature)
-    least, most = [], []
-    for t in range(scenario.spot.shape[1]):
-        if t >= slot:
-            strongest = params.direction * advance(params, low, full, scenario, t)
-            weakest = params.direction * advance(params, high, idle, scenario, t)
-            low = params.direction * torch.minimum(bounds[0][:, t + 1], strongest)
-            high = params.direction * torch.maximum(bounds[1][:, t + 1], weakest)
-        least.append((params.direction * low)[0])
-        most.append((params.direction * high)[0])
-    return torch.stack(least, dim=1), torch.stack(most, dim=1)
+    def linear(self, rest: Rest[Climate, Warmth, Envelope]) -> LinearBlock:
+        """Return the devices as a linear program; see `thermal_program`."""
+        habits, ambient, cop = rest.habits, rest.habits.ambient[0], rest.habits.cop[0]
+        begin = (1.0 - self.retention) * self.direction * ambient
+        begin[rest.slot] += self.retention * self.direction * rest.state.temperature[0]
+        return thermal_program.linear(
+            thermal_program.Task(
+                slot=rest.slot,
+                slot_hours=rest.slot_hours,
+                power_kwh=self.power_kwh,
+                retention=self.retention,
+                lift=(self.kelvin_per_kwh * cop).T,
+                begin=begin.T,
+                band=self.level_band(),
+                levels=self._reachable(rest),
+                start=self.direction * habits.start[0],
+                degree_hour_price=self.degree_hour_price,
+                refill=rest.spot.mean().clamp(min=0.0) * self.capacity_kwh_per_k / cop.mean(dim=0),
+            )
+        )
+
+    def _reachable(self, rest: Rest[Climate, Warmth, Envelope]) -> tuple[Tensor, Tensor]:
+        """Return lowest and highest level [n, T] that `limits` can lead to: floor and ceiling, if within reach."""
+        low = high = self.direction * rest.state.temperature[0]
+        lift, least, most = self.kelvin_per_kwh * self.power_kwh, [], []
+        for slot in range(rest.slots):
+            if slot >= rest.slot:
+                ambient, cop = rest.habits.ambient[0, slot], rest.habits.cop[0, slot]
+                strongest = self.idle_level(low, ambient) + lift * cop
+                low = torch.minimum(rest.guard.floor[0, slot + 1], strongest)
+                high = torch.maximum(rest.guard.ceiling[0, slot + 1], self.idle_level(high, ambient))
+            least.append(low)
+            most.append(high)
+        return torch.stack(least, dim=1), torch.stack(most, dim=1)
+
+    def holding(self, expected: Climate) -> Tensor | None:
+        """Return the energy [B, T] kWh that keeps every device at its set-point, as far as power allows."""
+        loss = (1.0 - self.retention) * self.direction * (self.setpoint - expected.ambient)
+        needed = (loss / (self.kelvin_per_kwh * expected.cop)).clamp(min=0.0)
+        return torch.minimum(needed, self.power_kwh).sum(dim=2)
+
+    def value(self, expected: Climate, spot: Tensor) -> Tensor | None:
+        """Return the marginal value [B, T + 1, n, LEVELS] EUR/K of a device's level in its band."""
+        return thermal_bid.values(
+            thermal_bid.Store(
+                retention=self.retention,
+                band=self.level_band(),
+                drift=(1.0 - self.retention) * self.direction * expected.ambient,
+                lift=self.kelvin_per_kwh * expected.cop,
+                power_kwh=self.power_kwh,
+                began=self.direction * expected.start,
+                refill_kwh_per_k=self.capacity_kwh_per_k / expected.cop.mean(dim=1),
+            ),
+            spot,
+        )
+
+    def bid(self, view: View[Climate, Warmth]) -> Bid:
+        """Return bids that buy heat until the value of one more kelvin has fallen to its price."""
+        empty, full = self.level_band()
+        idle = self.idle_level(self.direction * view.state.temperature, view.present.ambient[:, 0])
+        lift = (self.kelvin_per_kwh * view.present.cop[:, 0])[..., None]
+        fill = (idle[..., None] + lift * steps(view.lower, view.upper) - empty[:, None]) / (full - empty)[:, None]
+        return thermal_bid.bid(fill, lift, view)
+
+    def fill(self, state: Warmth) -> Tensor:
+        """Return how full each store is [B, n]: 0 at the lower, 1 at the upper end of its comfort band."""
+        share = (state.temperature - self.lower) / (self.upper - self.lower)
+        return torch.where(self.direction > 0.0, share, 1.0 - share)

@@ -7,12 +7,21 @@ Nothing here knows the outcome of the slot or of later ones.
 from __future__ import annotations
 
 import math
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from totalflex_env import fleet
+from totalflex_env.devices.bidding import View
+from totalflex_env.devices.family import Family
+from totalflex_env.devices.storage import Sessions, Storage, Stored
+from totalflex_env.devices.storage_bid import later_prices
+from totalflex_env.devices.thermal import Thermal
 from totalflex_env.engine import dispatch
 from totalflex_env.types import Observation, Params, Situation
+
+Kind = TypeVar("Kind", bound=Family[Any, Any, Any])
 
 PRICE_UNIT = 0.1
 AGGREGATOR_FEATURES = (
@@ -35,6 +44,10 @@ BRP_FEATURES = (
 DSO_FEATURES = (
     "hour_sine", "hour_cosine", "spot", "headroom", "headroom_min_2h", "headroom_min_8h",
     "default_loading", "most_loading",
+)  # fmt: skip
+_OF_STORES = (
+    "vehicles_present", "vehicles_need", "vehicles_urgent_1h", "vehicles_urgent_3h", "vehicle_price", "fleet_price",
+    "heat_level_mean", "heat_level_min", "battery_level",
 )  # fmt: skip
 
 
@@ -91,62 +104,74 @@ def _common(situation: Situation) -> dict[str, Tensor]:
 
 def _fleet(situation: Situation) -> dict[str, Tensor]:
     """Features [B] of vehicles, heat stores and batteries together; zero where there are none."""
-    params, slot = situation.params, situation.state.slot
-    missing = dispatch.remaining_need(situation)
-    begun = (situation.present.arrival <= slot) & (situation.present.departure > slot) & params.storage.session
-    slack = (situation.present.departure - slot) - missing / params.storage.charge_kwh
+    holding = situation.outlook.holding_kwh[:, situation.state.slot] / _energy_scale(situation.params)
+    features = {name: torch.zeros_like(holding) for name in _OF_STORES} | {"heat_holding": holding}
+    if (stores := _family(situation, Storage)) is not None:
+        features |= _vehicles(*stores) | {"battery_level": battery_level(*stores)}
+    if (heat := _family(situation, Thermal)) is not None:
+        level = heat[0].fill(heat[1].state)
+        features |= {"heat_level_mean": level.mean(dim=1), "heat_level_min": level.amin(dim=1)}
+    return features
+
+
+def _vehicles(storage: Storage, view: View[Sessions, Stored]) -> dict[str, Tensor]:
+    """Features [B] of all vehicles together."""
+    needs = storage.needs(view)
+    missing, begun = needs.missing_kwh, needs.connected(view.slot)
+    slack = (needs.departure - view.slot) - missing / storage.charge_kwh
     urgent = begun & (missing > 0.0)
-    own, together = dispatch.vehicle_price(situation, dispatch.market(situation), torch.ones_like(missing[:, :1]))
+    own, together = later_prices(needs, view, torch.ones_like(missing[:, :1]))
     weight = missing / missing.sum(dim=1, keepdim=True).clamp(min=1e-9)
-    spot = situation.expected.spot
-    level = heat_level(situation)
-    vehicles = max(int(params.storage.session.sum()), 1)
+    vehicles = max(int(storage.session.sum()), 1)
     return {
         "vehicles_present": begun.sum(dim=1) / vehicles,
         "vehicles_need": missing.sum(dim=1) / (10.0 * vehicles),
         "vehicles_urgent_1h": (urgent & (slack < 4)).sum(dim=1) / vehicles,
         "vehicles_urgent_3h": (urgent & (slack < 12)).sum(dim=1) / vehicles,
-        "vehicle_price": (own * weight).sum(dim=1) / PRICE_UNIT - spot / PRICE_UNIT,
-        "fleet_price": (together[:, 0] - spot) / PRICE_UNIT,
-        "heat_level_mean": level.mean(dim=1) if level.shape[1] else torch.zeros_like(spot),
-        "heat_level_min": level.amin(dim=1) if level.shape[1] else torch.zeros_like(spot),
-        "heat_holding": situation.outlook.holding_kwh[:, slot] / _energy_scale(params),
-        "battery_level": battery_level(situation),
+        "vehicle_price": (own * weight).sum(dim=1) / PRICE_UNIT - view.now / PRICE_UNIT,
+        "fleet_price": (together[:, 0] - view.now) / PRICE_UNIT,
     }
 
 
-def heat_level(situation: Situation) -> Tensor:
-    """Return how full each heat store is [B, H]: 0 at the lower, 1 at the upper end of its comfort band."""
-    thermal = situation.params.thermal
-    fill = (situation.state.devices.temperature - thermal.lower) / (thermal.upper - thermal.lower)
-    return torch.where(thermal.direction > 0.0, fill, 1.0 - fill)
-
-
-def battery_level(situation: Situation) -> Tensor:
+def battery_level(storage: Storage, view: View[Sessions, Stored]) -> Tensor:
     """Return the stored share of all batteries together [B]."""
-    storage = situation.params.storage
-    capacity = storage.capacity_kwh * ~storage.session
-    return (situation.state.devices.stored_kwh * ~storage.session).sum(dim=1) / capacity.sum().clamp(min=1e-9)
+    batteries = ~storage.session
+    capacity = (storage.capacity_kwh * batteries).sum().clamp(min=1e-9)
+    return (view.state.stored_kwh * batteries).sum(dim=1) / capacity
+
+
+def _family(situation: Situation, kind: type[Kind]) -> tuple[Kind, View[Any, Any]] | None:
+    """Return a family and what is known of it, None if there are no such devices."""
+    place = fleet.find(situation.params, kind)
+    if place is None:
+        return None
+    nothing = situation.lower.new_zeros(len(situation.lower), len(dispatch.AGGREGATOR_CONTROLS))
+    return place.family, dispatch.views(situation, nothing)[place.index]
 
 
 def _houses(situation: Situation) -> dict[str, Tensor]:
     """Features [B, P] of each house's own devices."""
-    params, slot, now = situation.params, situation.state.slot, situation.expected
-    storage = params.storage
-    begun = (situation.present.arrival <= slot) & (situation.present.departure > slot) & storage.session
-    stored = situation.state.devices.stored_kwh / storage.capacity_kwh * ~storage.session
-    count = torch.ones_like(heat_level(situation))
-    heat = _per_house(params, heat_level(situation), params.thermal.house)
-    return {
+    params, now = situation.params, situation.expected
+    nothing = torch.zeros_like(now.base_kwh)
+    features = {
         "base_load": now.base_kwh,
         "pv": now.pv_kwh,
-        "vehicle_need": _per_house(params, dispatch.remaining_need(situation), storage.house) / 10.0,
-        "vehicle_present": _per_house(params, begun.to(stored.dtype), storage.house),
-        "heat_level": heat / _per_house(params, count, params.thermal.house).clamp(min=1.0),
-        "battery_level": _per_house(params, stored, storage.house),
         "range_lower": _per_house(params, situation.lower, params.house),
         "range_upper": _per_house(params, situation.upper, params.house),
+        **dict.fromkeys(("vehicle_need", "vehicle_present", "heat_level", "battery_level"), nothing),
     }
+    if (stores := _family(situation, Storage)) is not None:
+        storage, view = stores
+        level = view.state.stored_kwh / storage.capacity_kwh * ~storage.session
+        needs = storage.needs(view)
+        features["vehicle_need"] = _per_house(params, needs.missing_kwh, storage.house) / 10.0
+        features["vehicle_present"] = _per_house(params, needs.connected(view.slot).to(level.dtype), storage.house)
+        features["battery_level"] = _per_house(params, level, storage.house)
+    if (heat := _family(situation, Thermal)) is not None:
+        level = heat[0].fill(heat[1].state)
+        count = _per_house(params, torch.ones_like(level), heat[0].house).clamp(min=1.0)
+        features["heat_level"] = _per_house(params, level, heat[0].house) / count
+    return features
 
 
 def _loading(situation: Situation) -> dict[str, Tensor]:

@@ -36,7 +36,7 @@ class Controls:
 
 def neutral(params: Params, rows: int) -> Controls:
     """Return the controls of scripted roles: zeros."""
-    zeros = params.storage.charge_kwh.new_zeros
+    zeros = params.grid.rating_kva.new_zeros
     return Controls(
         prosumer=zeros(rows, len(params.node), len(PROSUMER_CONTROLS)),
         aggregator=zeros(rows, len(AGGREGATOR_CONTROLS)),

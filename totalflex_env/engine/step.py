@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from totalflex_env.devices import fleet
+from totalflex_env import fleet
+from totalflex_env.devices.family import Range
 from totalflex_env.grid import limits, power_flow
 from totalflex_env.grid_model import PowerFlow
 from totalflex_env.market import clearing, orders, settlement
-from totalflex_env.scenario.forecast import expect_slot, forecast, present
+from totalflex_env.scenario.forecast import expect_slot, forecast
 from totalflex_env.types import Action, Costs, Decision, DeviceState, Episode, Outcome, Params, Situation, State
 from totalflex_env.units import from_micro_eur, to_micro_eur, to_mwh_integer
 
@@ -35,7 +36,7 @@ class Net:
 
 def start(params: Params, episode: Episode) -> State:
     """Return the state before the first slot."""
-    devices = fleet.start(episode.actual)
+    devices = fleet.start(params, episode.actual)
     nothing = torch.zeros_like(episode.nomination_kwh[:, 0])
     return State(slot=0, devices=devices, twin=devices, last_imbalance_kwh=nothing, last_price=nothing)
 
@@ -53,16 +54,16 @@ def situation(params: Params, episode: Episode, state: State) -> Situation:
         position_kwh=fleet.limits(params, state.twin, episode, slot).default,
         nomination_kwh=episode.nomination_kwh,
         outlook=episode.outlook,
-        present=present(episode.actual, episode.expected, slot, config),
+        present=fleet.present(params, episode.actual, episode.expected, slot),
         expected=expect_slot(episode.actual, episode.expected, slot, config),
-        forecast=lambda: forecast(episode.actual, episode.expected, slot, config),
+        forecast=lambda: forecast(params, episode.actual, episode.expected, slot),
     )
 
 
 def decide(situation: Situation, action: Action) -> Decision:
     """Clear the market of this slot and hand every device its energy, all before the slot's outcome is known."""
     params, expected = situation.params, situation.expected
-    allowed = fleet.Range(situation.lower, situation.upper, situation.default)
+    allowed = Range(situation.lower, situation.upper, situation.default)
     if not action.traded:
         return _without_market(situation, fleet.snap(params, action.target_kwh, allowed))
     background = orders.Background(
@@ -159,7 +160,12 @@ def connection(params: Params, episode: Episode, slot: int, energy: Tensor) -> N
     """Return the energy at the connection points of a slot in which the devices used `energy` [B, N] kWh."""
     actual = episode.actual
     inflexible = actual.base_kwh[:, slot] - actual.pv_kwh[:, slot]
-    return Net(inflexible.index_add(1, params.house, energy), actual.base_kvarh[:, slot], actual.wind_kwh[:, slot])
+    reactive = fleet.reactive(params, energy, actual, slot)
+    return Net(
+        active_kwh=inflexible.index_add(1, params.house, energy),
+        reactive_kvarh=actual.base_kvarh[:, slot].index_add(1, params.house, reactive),
+        wind_kwh=actual.wind_kwh[:, slot],
+    )
 
 
 def solve_grid(params: Params, net: Net) -> PowerFlow:
@@ -172,10 +178,11 @@ def solve_grid(params: Params, net: Net) -> PowerFlow:
 
 def end_shortfall(params: Params, devices: DeviceState, episode: Episode, slot: int) -> Tensor:
     """Return the cost [B, N] EUR of stored energy missing against the start; zero before the last slot."""
-    missing = fleet.shortfall(params, devices, episode.actual)
     if slot + 1 < episode.actual.spot.shape[1]:
-        return torch.zeros_like(missing)
-    return missing * episode.actual.spot.mean(dim=1, keepdim=True).clamp(min=0.0)
+        return episode.actual.spot.new_zeros(len(episode.actual.spot), len(params.house))
+    return fleet.shortfall(params, devices, episode.actual) * episode.actual.spot.mean(dim=1, keepdim=True).clamp(
+        min=0.0
+    )
 
 
 def _without_market(situation: Situation, energy: Tensor) -> Decision:

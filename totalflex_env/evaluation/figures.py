@@ -19,7 +19,7 @@ from totalflex_env.evaluation.results import CAUSES, KINDS, ROLES, Array, Result
 from totalflex_env.grid.forecast import GridForecast
 
 INK, MUTED, GRID = "#1f2933", "#6b7785", "#e4e8ed"
-KIND_COLOURS = ("#9aa5b1", "#d1495b", "#66a6b8", "#8d6a9f", "#2e6f95", "#3fa66b", "#edae49")
+KIND_COLOURS = ("#9aa5b1", "#d1495b", "#66a6b8", "#8d6a9f", "#2e6f95", "#3fa66b", "#edae49", "#5c4b51")
 CAUSE_COLOURS = ("#9aa5b1", "#2e6f95", "#d1495b", "#8d6a9f", "#edae49", "#66a6b8")
 ROLE_COLOURS = ("#3fa66b", "#2e6f95", "#edae49", "#8d6a9f")
 FIRST_COLOURS = {

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from totalflex_env.devices import fleet
 from totalflex_env.engine.build import World, draw
 from totalflex_env.engine.nominate import nominate
 from totalflex_env.engine.rollout import Trace, rollout
-from totalflex_env.evaluation.results import CAUSES, Array, Results
+from totalflex_env.evaluation.results import CAUSES, KIND_OF, KINDS, Array, Results
 from totalflex_env.types import Params, Policy, Scenario
 
 LOADING_TOLERANCE = 1e-5
@@ -56,19 +55,13 @@ def measure(params: Params, seeds: Sequence[int], actual: Scenario, trace: Trace
 
 
 def _power(params: Params, actual: Scenario, energy: Tensor) -> Tensor:
-    """Return the consumption [D, T, 7] kW by kind of a schedule `energy` [D, T, N] kWh."""
-    storages, thermals, appliances = fleet.split(params, energy)
-    session, heating = params.storage.session, params.thermal.direction > 0.0
-    kinds = [
-        actual.base_kwh.sum(dim=2),
-        thermals[..., heating].sum(dim=2),
-        thermals[..., ~heating].sum(dim=2),
-        appliances.sum(dim=2),
-        storages[..., session].sum(dim=2),
-        storages[..., ~session].sum(dim=2),
-        -actual.pv_kwh.sum(dim=2),
-    ]
-    return torch.stack(kinds, dim=2) / params.slot_hours
+    """Return the consumption [D, T, kinds] kW by kind of a schedule `energy` [D, T, N] kWh."""
+    kind = torch.tensor([KINDS.index(KIND_OF.get(name, "other devices")) for name in params.kinds], dtype=torch.int64)
+    base, sun = actual.base_kwh.sum(dim=2), actual.pv_kwh.sum(dim=2)
+    power = energy.new_zeros(*base.shape, len(KINDS)).index_add(2, kind.to(energy.device), energy)
+    power[..., KINDS.index("base load")] += base
+    power[..., KINDS.index("photovoltaics")] -= sun
+    return power / params.slot_hours
 
 
 def _array(values: Tensor) -> Array:

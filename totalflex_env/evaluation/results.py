@@ -13,7 +13,28 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-KINDS = ("base load", "heat pumps", "freezers", "dishwashers", "vehicles", "batteries", "photovoltaics")
+KINDS = (
+    "base load",
+    "heat pumps",
+    "freezers",
+    "dishwashers",
+    "vehicles",
+    "batteries",
+    "photovoltaics",
+    "other devices",
+)
+KIND_OF = {
+    "heat-pump": "heat pumps",
+    "freezer": "freezers",
+    "dishwasher": "dishwashers",
+    "heavy-house": "heat pumps",
+    "ev": "vehicles",
+    "ev-block": "vehicles",
+    "charging-park": "vehicles",
+    "battery": "batteries",
+    "pv": "photovoltaics",
+}
+"""Where each kind of device is counted; those that are not here are other devices."""
 CAUSES = ("spot", "imbalance", "overload", "voltage", "discomfort", "shortfall")
 ROLES = ("prosumers", "aggregator", "balance responsible", "grid operator")
 
@@ -40,7 +61,7 @@ class Results:
     decision_seconds: Array  # [D] wall time per slot
     causes_eur: Array  # [D, 6] system cost by CAUSES
     money_eur: Array  # [D, 4] money that each of ROLES receives; sums to minus the system cost
-    power_kw: Array  # [D, T, 7] consumption by KINDS
+    power_kw: Array  # [D, T, 8] consumption by KINDS
     loading: Array  # [D, T] of the element loaded most, share of its rating
     net_kw: Array  # [D, T] consumption less PV less wind
     nomination_kw: Array  # [D, T]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from totalflex_env.devices.fleet import Range
+from totalflex_env.devices.family import Range
 from totalflex_env.trade_types import Award, Orders
 from totalflex_env.types import Action, Params
 from totalflex_env.units import from_mwh_integer, to_micro_eur, to_mwh_integer

@@ -11,27 +11,28 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from totalflex_env import fleet
 from totalflex_env.config import EnvConfig
-from totalflex_env.scenario import weather
-from totalflex_env.types import Forecast, Present, Scenario, SlotForecast
-from totalflex_env.units import SLOT_HOURS, SLOTS_PER_HOUR, kwh_from_kw
+from totalflex_env.devices.family import Weather
+from totalflex_env.types import Forecast, Params, Scenario, SlotForecast
+from totalflex_env.units import SLOT_HOURS, SLOTS_PER_HOUR
 
 
-def forecast(actual: Scenario, expected: Scenario, slot: int, config: EnvConfig) -> Forecast:
+def forecast(params: Params, actual: Scenario, expected: Scenario, slot: int) -> Forecast:
     """Return what may be known of an episode at the start of `slot`.
 
     Of `actual` that is the spot price, the outcomes of earlier slots, this slot's temperature, and the sessions and
     programmes that have begun; all else comes from `expected`.
     """
-    slots = actual.spot.shape[1]
+    config, slots = params.config, actual.spot.shape[1]
     ahead = _outlook(actual, expected, slot, slots, config)
     known = min(slot + 1, slots)
     fade = _fade(expected.temperature, known, slots, config.forecast.temperature.memory_h)
     warmth = _carry(actual.temperature, expected.temperature, known, slots, fade)
     temperature = torch.cat([actual.temperature[:, :known], warmth], dim=1)
-    ambient, cop = weather.surroundings(temperature, config.devices)
+    irradiance = torch.cat([actual.irradiance[:, :known], _shining(actual, expected, known, config)], dim=1)
     scenario = replace(
-        _habits(actual, expected, slot, config),
+        expected,
         spot=actual.spot,
         up=torch.cat([actual.up[:, :slot], ahead.up], dim=1),
         down=torch.cat([actual.down[:, :slot], ahead.down], dim=1),
@@ -40,8 +41,8 @@ def forecast(actual: Scenario, expected: Scenario, slot: int, config: EnvConfig)
         base_kwh=torch.cat([actual.base_kwh[:, :slot], ahead.base_kwh], dim=1),
         base_kvarh=torch.cat([actual.base_kvarh[:, :slot], ahead.base_kvarh], dim=1),
         pv_kwh=torch.cat([actual.pv_kwh[:, :slot], ahead.pv_kwh], dim=1),
-        ambient=ambient,
-        cop=cop,
+        irradiance=irradiance,
+        habits=fleet.known(params, actual, expected, Weather(temperature, irradiance), slot),
     )
     return Forecast(slot=slot, scenario=scenario)
 
@@ -60,18 +61,12 @@ def expect_slot(actual: Scenario, expected: Scenario, slot: int, config: EnvConf
     )
 
 
-def present(actual: Scenario, expected: Scenario, slot: int, config: EnvConfig) -> Present:
-    """Return what is known at the start of `slot` without forecasting, with expectations for what has yet to come."""
-    known = _habits(actual, expected, slot, config)
-    return Present(
-        ambient=actual.ambient[:, slot],
-        cop=actual.cop[:, slot],
-        arrival=known.arrival,
-        departure=known.departure,
-        need_kwh=known.need_kwh,
-        ready=known.ready,
-        latest=known.latest,
-    )
+def _shining(actual: Scenario, expected: Scenario, known: int, config: EnvConfig) -> Tensor:
+    """The irradiance of slots from `known` on, between nothing and twice the expectation like solar power."""
+    slots = expected.irradiance.shape[1]
+    fade = _fade(expected.irradiance, known, slots, config.forecast.pv.memory_h)
+    carried = _carry(actual.irradiance, expected.irradiance, known, slots, fade).clamp(min=0.0)
+    return torch.minimum(carried, 2.0 * expected.irradiance[:, known:])
 
 
 def _outlook(actual: Scenario, expected: Scenario, slot: int, stop: int, config: EnvConfig) -> SlotForecast:
@@ -87,9 +82,9 @@ def _outlook(actual: Scenario, expected: Scenario, slot: int, stop: int, config:
     def produced(truth: Tensor, guess: Tensor, memory_h: float) -> Tensor:
         return torch.minimum(carry(truth, guess, memory_h).clamp(min=0.0), 2.0 * guess[:, slot:stop])
 
-    by_hour = _fade_by_hour(spot, slot, stop, error.spread_memory_h)
-    above = _carry(actual.up - actual.spot, expected.up - expected.spot, slot, stop, by_hour)
-    below = _carry(actual.spot - actual.down, expected.spot - expected.down, slot, stop, by_hour)
+    held = _fade_by_period(spot, slot, stop, config)
+    above = _carry(actual.up - actual.spot, expected.up - expected.spot, slot, stop, held)
+    below = _carry(actual.spot - actual.down, expected.spot - expected.down, slot, stop, held)
     return SlotForecast(
         base_kwh=carry(actual.base_kwh, expected.base_kwh, error.load.memory_h).clamp(min=0.0),
         base_kvarh=carry(actual.base_kvarh, expected.base_kvarh, error.load.memory_h),
@@ -105,7 +100,8 @@ def _carry(actual: Tensor, expected: Tensor, known: int, stop: int, fade: Tensor
     """Slots `known` to `stop` of the expectation [B, T, ...] plus the error of the last of `known` slots, faded."""
     if known == 0:
         return expected[:, :stop]
-    last = (actual - expected)[:, known - 1 : known]
+    at = slice(known - 1, known)
+    last = actual[:, at] - expected[:, at]
     return expected[:, known:stop] + fade.reshape(-1, *[1] * (expected.dim() - 2)) * last
 
 
@@ -115,26 +111,8 @@ def _fade(like: Tensor, known: int, stop: int, memory_h: float) -> Tensor:
     return torch.exp(-lead * SLOT_HOURS / memory_h)
 
 
-def _fade_by_hour(like: Tensor, known: int, stop: int, memory_h: float) -> Tensor:
-    """The same for imbalance prices, which hold for whole hours."""
-    hour = torch.arange(known, stop, device=like.device) // SLOTS_PER_HOUR - (known - 1) // SLOTS_PER_HOUR
-    return torch.exp(-hour.to(like.dtype) / memory_h)
-
-
-def _habits(actual: Scenario, expected: Scenario, slot: int, config: EnvConfig) -> Scenario:
-    """The expectation, what has begun as it is, and what is overdue to begin in the next slot."""
-    slots, charge_kwh = actual.spot.shape[1], kwh_from_kw(config.devices.ev.power_kw)
-    there, loaded = actual.arrival <= slot, actual.ready <= slot
-    arrival = expected.arrival.clamp(min=slot + 1).clamp(max=slots)
-    needed = torch.ceil(expected.need_kwh / charge_kwh - 1e-6).long()
-    departure = torch.maximum(expected.departure, arrival + needed).clamp(max=slots)
-    need = torch.minimum(expected.need_kwh, (departure - arrival) * charge_kwh)
-    return replace(
-        expected,
-        arrival=torch.where(there, actual.arrival, arrival),
-        departure=torch.where(there, actual.departure, departure),
-        need_kwh=torch.where(there, actual.need_kwh, need),
-        stored_kwh=torch.where(there, actual.stored_kwh, expected.stored_kwh),
-        ready=torch.where(loaded, actual.ready, torch.minimum(expected.ready.clamp(min=slot + 1), expected.latest)),
-        latest=torch.where(loaded, actual.latest, expected.latest),
-    )
+def _fade_by_period(like: Tensor, known: int, stop: int, config: EnvConfig) -> Tensor:
+    """The same for imbalance prices, which hold for whole hours, or for quarter-hours in the era "15min"."""
+    length = config.prices.period_slots
+    passed = torch.arange(known, stop, device=like.device) // length - (known - 1) // length
+    return torch.exp(-passed.to(like.dtype) * length / SLOTS_PER_HOUR / config.forecast.spread_memory_h)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from totalflex_env.config import EnvConfig
@@ -11,13 +12,35 @@ from totalflex_env.types import Scenario
 
 MODULES = {
     "simbench": "totalflex_env.scenario.street",
+    "synthetic": "totalflex_env.scenario.synthetic",
+    "recorded": "totalflex_env.scenario.recorded_days",
     "tiny": "totalflex_env.scenario.tiny",
 }
 """Module of each source, imported when it is asked for: grid libraries take seconds. Each has `make(config)`."""
 
 
+GRIDS = {
+    "simbench": "totalflex_env.scenario.simbench_grid",
+    "json": "totalflex_env.scenario.grid_file",
+}
+"""Module of each grid that comes without days, imported likewise. Each has `grid(config)`."""
+
+
+@dataclass(frozen=True)
+class HouseGrid:
+    """A grid and where its houses are."""
+
+    net: Any  # pandapower net, None where the engine makes it
+    house_bus: tuple[int, ...]  # [P]
+    load: tuple[int, ...]  # [P] index of each house in the table of loads
+
+
 class HouseSource(Protocol):
     """A source of episodes that knows where its houses are."""
+
+    @property
+    def config(self) -> EnvConfig:
+        """The configuration it was made of, with the devices that its grid brings."""
 
     @property
     def net(self) -> Any:
@@ -26,6 +49,10 @@ class HouseSource(Protocol):
     @property
     def house_bus(self) -> tuple[int, ...]:
         """Pandapower bus of every house."""
+
+    @property
+    def peak_kw(self) -> tuple[float, ...]:
+        """Highest inflexible consumption or production of every house."""
 
     def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
         """Return the truth and its day-ahead expectation, float64, one row per seed and by that seed alone."""
@@ -38,3 +65,11 @@ def make_source(config: EnvConfig) -> HouseSource:
         raise ConfigError(config.name, "scenario.source", name, f"one of {', '.join(MODULES)}")
     source: HouseSource = importlib.import_module(MODULES[name]).make(config)
     return source
+
+
+def grid_of(config: EnvConfig) -> HouseGrid:
+    """Return the grid that `config.grid.source` names, without asking where days come from."""
+    if config.grid.source == "two_house":
+        return HouseGrid(None, (2, 3), (0, 1))
+    found: HouseGrid = importlib.import_module(GRIDS[config.grid.source]).grid(config)
+    return found

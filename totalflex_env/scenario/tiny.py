@@ -8,7 +8,7 @@ import numpy as np
 
 from totalflex_env.config import EnvConfig
 from totalflex_env.errors import ConfigError
-from totalflex_env.scenario import sessions
+from totalflex_env.scenario import habits
 from totalflex_env.scenario.assemble import Outside, scenario
 from totalflex_env.types import Scenario
 
@@ -21,6 +21,8 @@ DAY = Outside(
     base_kwh=np.array([[0.25, 0.50]] * 4),
     base_kvarh=np.array([[0.05, 0.10]] * 4),
     pv_kwh=np.array([[0.0, 0.0], [0.0, 0.25], [0.0, 0.25], [0.0, 0.0]]),
+    irradiance=np.array([0.0, 0.25, 0.25, 0.0]),
+    weekday=0,
 )
 
 
@@ -31,10 +33,11 @@ class TinyDays:
     config: EnvConfig
     net: None = None
     house_bus: tuple[int, ...] = (2, 3)  # of the two-house feeder
+    peak_kw: tuple[float, ...] = (1.0, 2.0)
 
     def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
         """Return the truth and its day-ahead expectation, which are equal, one row per seed, float64."""
-        day = scenario(self.config, [DAY] * len(seeds), [sessions.expected(self.config)] * len(seeds))
+        day = scenario([DAY] * len(seeds), [habits.expected(self.config, DAY)] * len(seeds))
         return day, day
 
 
@@ -44,5 +47,5 @@ def make(config: EnvConfig) -> TinyDays:
         raise ConfigError(config.name, "grid.source", config.grid.source, "'two_house' for scenario.source 'tiny'")
     if config.slots != len(DAY.spot):
         raise ConfigError(config.name, "slots", config.slots, f"{len(DAY.spot)}, the length of scenario.source 'tiny'")
-    sessions.check(config)
+    habits.check(config)
     return TinyDays(config)

@@ -5,7 +5,9 @@ error known, it is deviation * sqrt(1 - exp(-2 h / memory_h)). Errors of energie
 at what is left to the rating, on both sides alike, so that nothing becomes negative and nothing is biased. What is
 configured should be no better than what forecasters reach:
 
-* Solar: fitted to the forecasts for DK1, 2023-04 to 2025-02 (Energinet), in shares of the highest output, by day.
+* Solar: fitted to the forecasts for DK1, 2023-04 to 2025-02 (Energinet), in shares of the highest output, by day. Their
+  error one hour ahead is 0.56 of the day-ahead one, five hours ahead 0.95: a memory of 5 hours gives 0.57 and 0.93. A
+  single street is harder to forecast than half a country, hence the greater deviation that is configured.
 * Wind: day-ahead errors of a single park are 10 to 20 % of its rating, those of a region 5 to 8 % (Giebel et al., "The
   state of the art in short-term prediction of wind power", 2011). A portfolio of some parks lies between.
 * Load: the mean of the same quarter-hour of four weeks misses the profiles of 1-LV-rural1--0-sw by 28 % (farm) to 104 %

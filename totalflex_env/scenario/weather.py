@@ -1,12 +1,14 @@
-"""What the weather does: outdoor temperature, wind power, and what heat pumps and freezers feel of it."""
+"""What the weather does: outdoor temperature, wind and sunshine, drawn together, since one comes with the other."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import Tensor
+import math
+from dataclasses import dataclass
+from datetime import datetime
 
-from totalflex_env.config import DevicesConfig
+import numpy as np
+
+from totalflex_env.scenario import sun
 from totalflex_env.scenario.noise import Array, wander
 from totalflex_env.units import SLOTS_PER_DAY, SLOTS_PER_HOUR
 
@@ -16,66 +18,122 @@ SEASON_AMPLITUDE = 8.0
 WARMEST_DAY = 205.0
 DAY_AMPLITUDE = (1.1, 3.8)  # mid-winter and midsummer
 WARMEST_HOUR = 14.5
-TEMPERATURE_DEVIATION = 3.6  # of the rest, which keeps 1/e of a deviation for two days
-TEMPERATURE_MEMORY_H = 50.0
+TEMPERATURE_DEVIATION = 3.6  # of the rest, of which 0.57 is left after two days and 0.33 after a week
+TEMPERATURE_MEMORY_H = 140.0  # of the part that neither wind nor clouds explain
 
-# Onshore wind of one Jutland municipality, October to March 2023-2025 (Energinet): mean 0.30, standard deviation 0.27
-# of the highest output; quantiles 25, 50, 75, 95 %: 0.06, 0.23, 0.50, 0.82. Its logit is nearly normal, memory 18 h.
-WIND_LOGIT_MEAN = -1.3
-WIND_LOGIT_DEVIATION = 1.8
+# Onshore wind of one Jutland municipality, 2023-04 to 2025-02 (Energinet), in shares of its highest output. October to
+# March: mean 0.30, standard deviation 0.28; quantiles 25, 50, 75, 95 %: 0.05, 0.23, 0.51, 0.84. April to September:
+# mean 0.18, standard deviation 0.19; 0.04, 0.11, 0.28, 0.59. Its logit is nearly normal, memory 18 h.
+WIND_LOGIT = (-1.70, -0.62)  # mean over the year, and what summer adds
+WIND_LOGIT_DEVIATION = (1.73, -0.17)
 WIND_MEMORY_H = 18.0
-WIND_MEAN = 0.301
-WIND_DEVIATION = 0.266
+WIND_MEAN = (0.246, -0.089)  # of the share: mean over the year, and what summer adds
+WIND_DEVIATION = (0.235, -0.053)
 
-FIELD_FACTOR = 0.85
-"""Correction of laboratory coefficients of performance for use in the field, as in when2heat."""
+# Sunshine, as share of what a clear sky would give. DK1 solar power, May to July 2023-24 (Energinet): mean 0.68,
+# standard deviation 0.29, quantiles 5, 25, 50, 75 %: 0.11, 0.48, 0.76, 0.93; daily means 0.24 after a day. Winter is
+# duller: DWD test reference years 1 to 3, North and Baltic Sea coast, daily means 0.42 to 0.54 against 0.63 to 0.71.
+CLEARNESS_LOGIT = (0.50, 0.65)
+CLEARNESS_LOGIT_DEVIATION = 1.6
+CLOUD_MEMORY_H = (18.0, 1.0)  # weather, and broken clouds
+BROKEN_SHARE = 0.2  # of the variance
+
+# Correlations of daily deviations from the season, DWD test reference years 1 to 3: mid-winter and midsummer.
+WARM_WIND = (0.45, -0.35)  # 0.28 to 0.63, and -0.24 to -0.43: westerlies are mild in winter and cool in summer
+WARM_SUN = (-0.20, 0.45)  # -0.06 to -0.33, and 0.33 to 0.64
+WINDY_SUN = -0.15  # -0.01 to -0.30; DK1, hours of daylight: -0.16 in winter, -0.18 in summer
+
+
+@dataclass(frozen=True)
+class Weather:
+    """The weather of T quarter-hours."""
+
+    temperature: Array  # [T] degrees Celsius, outdoors
+    wind: Array  # [T] output of a wind park as a share of its rating, between 0 and 1
+    irradiance: Array  # [T] kW/m2 on the horizontal plane
+
+
+def draw(rng: np.random.Generator, first: datetime, slots: int, drift: Array | None = None) -> Weather:
+    """Draw the weather of `slots` quarter-hours from the local time `first` on.
+
+    Where the wind is known, `drift` [T] says how it deviates, as `drift_of` has it; sun and temperature go with it.
+    """
+    day = days(first, slots)
+    wind, slow, broken, warm = (
+        wander(rng, slots, hours * SLOTS_PER_HOUR)[:, 0]
+        for hours in (WIND_MEMORY_H, *CLOUD_MEMORY_H, TEMPERATURE_MEMORY_H)
+    )
+    wind = wind if drift is None else drift
+    clear = WINDY_SUN * wind + math.sqrt(1.0 - WINDY_SUN**2) * slow
+    clearness = _logistic(
+        _seasonal(CLEARNESS_LOGIT, day)
+        + CLEARNESS_LOGIT_DEVIATION * (math.sqrt(1.0 - BROKEN_SHARE) * clear + math.sqrt(BROKEN_SHARE) * broken)
+    )  # fmt: skip
+    share = _logistic(_seasonal(WIND_LOGIT, day) + _seasonal(WIND_LOGIT_DEVIATION, day) * wind)
+    # The temperature's part in the wind and in the slow part of the clouds follows from its correlations with both.
+    of_wind = _between(WARM_WIND, day)
+    of_slow = (_between(WARM_SUN, day) - of_wind * WINDY_SUN) / math.sqrt(1.0 - WINDY_SUN**2)
+    rest = of_wind * wind + of_slow * slow + np.sqrt(1.0 - of_wind**2 - of_slow**2) * warm
+    return Weather(
+        temperature=expected_temperature(day) + TEMPERATURE_DEVIATION * rest,
+        wind=share,
+        irradiance=sun.clear_sky(day) * clearness,
+    )
+
+
+def drift_of(share: Array, day: Array) -> Array:
+    """What makes a wind park yield `share` of its rating at a time of the year: the inverse of what `draw` does.
+
+    The result is about normal with unit variance; calm and full wind are taken as 0.2 % from the ends. Any shape.
+    """
+    inside = np.clip(share, 0.002, 0.998)
+    return np.asarray(
+        (np.log(inside / (1.0 - inside)) - _seasonal(WIND_LOGIT, day)) / _seasonal(WIND_LOGIT_DEVIATION, day)
+    )
+
+
+def days(first: datetime, slots: int) -> Array:
+    """Days since the 1 January before `first` [slots], with their fractions, at the start of every quarter-hour."""
+    begin = datetime(first.year, 1, 1)
+    return (first - begin).total_seconds() / 86_400.0 + np.arange(slots) / SLOTS_PER_DAY
 
 
 def season(day: Array) -> Array:
     """Mean temperature of a day of the year, counted from 1 January, fractions allowed; any shape."""
-    return YEAR_MEAN + SEASON_AMPLITUDE * _summer(day)
+    return YEAR_MEAN + SEASON_AMPLITUDE * summer(day)
 
 
-def temperature(rng: np.random.Generator, first_slot: int, slots: int) -> Array:
-    """Outdoor temperature [slots], beginning `first_slot` quarter-hours after New Year."""
-    day = (first_slot + np.arange(slots)) / SLOTS_PER_DAY
-    low, high = DAY_AMPLITUDE
-    swing = low + (high - low) * (1.0 + _summer(day)) / 2.0
-    daily = swing * np.cos(2.0 * np.pi * (day - WARMEST_HOUR / 24.0))
-    rest = wander(rng, slots, TEMPERATURE_MEMORY_H * SLOTS_PER_HOUR)[:, 0]
-    return season(day) + daily + TEMPERATURE_DEVIATION * rest
+def expected_temperature(day: Array) -> Array:
+    """Mean temperature of a time of the year, by season and hour; any shape."""
+    daily = _between(DAY_AMPLITUDE, day) * np.cos(2.0 * np.pi * (day - WARMEST_HOUR / 24.0))
+    return np.asarray(season(day) + daily)
 
 
-def wind(rng: np.random.Generator, slots: int) -> Array:
-    """Output of a wind park as a share of its rating [slots], between 0 and 1."""
-    logit = WIND_LOGIT_MEAN + WIND_LOGIT_DEVIATION * wander(rng, slots, WIND_MEMORY_H * SLOTS_PER_HOUR)[:, 0]
-    return 1.0 / (1.0 + np.exp(-logit))
+def wind_mean(day: Array) -> Array:
+    """Mean output of a wind park at a time of the year, as a share of its rating; any shape."""
+    return _seasonal(WIND_MEAN, day)
 
 
-def standardised(share: Array) -> Array:
-    """The output of a wind park in standard deviations from its mean; any shape."""
-    return (share - WIND_MEAN) / WIND_DEVIATION
+def windiness(share: Array, day: Array) -> Array:
+    """The output of a wind park in standard deviations from the mean of the season; any shape."""
+    return (share - wind_mean(day)) / _seasonal(WIND_DEVIATION, day)
 
 
-def coefficient_of_performance(temperature: Tensor, flow_c: float) -> Tensor:
-    """Heat per electric energy of an air-source heat pump, any shape; 1.1 at its lowest.
-
-    when2heat (Ruhnau et al. 2019): 6.08 - 0.0941 dT + 0.000464 dT², dT the lift to the supply temperature.
-    """
-    lift = flow_c - temperature
-    return FIELD_FACTOR * (6.08 - 0.0941 * lift + 0.000464 * lift * lift)
+def summer(day: Array) -> Array:
+    """1 on the warmest day of the year, -1 on the coldest; `day` counts from 1 January, any shape."""
+    return np.asarray(np.cos(2.0 * np.pi * (day - WARMEST_DAY) / 365.25))
 
 
-def surroundings(temperature: Tensor, devices: DevicesConfig) -> tuple[Tensor, Tensor]:
-    """Ambient temperature and coefficient of performance [B, T, H] of heat pumps, then freezers; outdoors [B, T]."""
-    pumps, freezers = devices.heat_pump.count, devices.freezer.count
-    room = temperature.new_full((*temperature.shape, freezers), devices.freezer.room_c)
-    cold = temperature.new_full((*temperature.shape, freezers), devices.freezer.coefficient_of_performance)
-    outdoors = temperature.unsqueeze(-1).expand(*temperature.shape, pumps)
-    heat = coefficient_of_performance(temperature, devices.heat_pump.flow_c).unsqueeze(-1).expand_as(outdoors)
-    return torch.cat([outdoors, room], dim=-1), torch.cat([heat, cold], dim=-1)
+def _seasonal(course: tuple[float, float], day: Array) -> Array:
+    """A mean over the year, and what summer adds to it and winter takes from it."""
+    return course[0] + course[1] * summer(day)
 
 
-def _summer(day: Array) -> Array:
-    """1 on the warmest day of the year, -1 on the coldest."""
-    return np.cos(2.0 * np.pi * (day - WARMEST_DAY) / 365.25)
+def _between(ends: tuple[float, float], day: Array) -> Array:
+    """From the value of mid-winter to that of midsummer."""
+    winter, midsummer = ends
+    return winter + (midsummer - winter) * (1.0 + summer(day)) / 2.0
+
+
+def _logistic(logit: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + np.exp(-logit)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,9 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from totalflex_env import fleet
 from totalflex_env.batch import equal, take_rows, to
-from totalflex_env.config import BatteryConfig, DishwasherConfig, EnvConfig, EvConfig, FreezerConfig, HeatPumpConfig
-from totalflex_env.devices import appliance, fleet, storage, thermal
+from totalflex_env.config import DevicesConfig, EnvConfig
+from totalflex_env.devices.appliance import NEVER, Started, Windows
+from totalflex_env.devices.battery import BatteryConfig
+from totalflex_env.devices.dishwasher import DishwasherConfig
+from totalflex_env.devices.ev import EvConfig
+from totalflex_env.devices.freezer import FreezerConfig
+from totalflex_env.devices.heat_pump import HeatPumpConfig
+from totalflex_env.devices.storage import Sessions, Stored
+from totalflex_env.devices.thermal import Climate, Warmth
 from totalflex_env.engine.build import episode_of
 from totalflex_env.flexoffer.generate import generate
 from totalflex_env.flexoffer.offers import load, tighten, validate
@@ -30,16 +39,25 @@ COUNT = VEHICLES + BATTERIES + HEAT_PUMPS + FREEZERS + 2
 
 def world() -> Params:
     """Three vehicles (the third with lossy V2G), two lossy batteries, two heat pumps, a freezer, two dishwashers."""
-    store = storage.build(EvConfig(count=VEHICLES), BatteryConfig(count=BATTERIES), houses=2, slot_hours=0.25)
+    devices = DevicesConfig(
+        ev=EvConfig(count=VEHICLES),
+        battery=BatteryConfig(count=BATTERIES),
+        heat_pump=HeatPumpConfig(count=HEAT_PUMPS),
+        freezer=FreezerConfig(count=FREEZERS),
+        dishwasher=DishwasherConfig(count=2),
+    )
+    (store, *others), kinds = fleet.build(devices, houses=2, slot_hours=0.25)
     both_ways = torch.tensor([0.0, 0.0, 1.5, 0.0, 0.0]).double()
     lossy = torch.where(both_ways > 0.0, 0.9, store.charge_efficiency)
     store = replace(store, discharge_kwh=store.discharge_kwh + both_ways, charge_efficiency=lossy)
-    heat = thermal.build(HeatPumpConfig(count=HEAT_PUMPS), FreezerConfig(count=FREEZERS), houses=2, slot_hours=0.25)
-    wash = appliance.build(DishwasherConfig(count=2), houses=2, slot_hours=0.25)
-    nothing = torch.zeros(0, dtype=torch.int64)
-    house = torch.cat([store.house, heat.house, wash.house])
-    config = EnvConfig(name="made up", slots=SLOTS)
-    return Params(config, store, heat, wash, house, nothing, None, nothing, nothing.bool(), 0.25)  # type: ignore[arg-type]
+    return params_of((store, *others), kinds, SLOTS)
+
+
+def params_of(families: tuple[Any, ...], kinds: tuple[str, ...], slots: int) -> Params:
+    """A made-up world without a grid."""
+    nothing, house = torch.zeros(0, dtype=torch.int64), torch.cat([family.house for family in families])
+    config = EnvConfig(name="made up", slots=slots)
+    return Params(config, families, kinds, house, nothing, None, nothing, nothing.bool(), 0.25)  # type: ignore[arg-type]
 
 
 def day(seed: int) -> Scenario:
@@ -51,6 +69,19 @@ def day(seed: int) -> Scenario:
 
     outdoors = (-3.0 + 14.0 * random(1) + (random(SLOTS) - 0.5).cumsum(1)).unsqueeze(2)
     prices, houses = torch.zeros(ROWS, SLOTS).double(), torch.zeros(ROWS, SLOTS, 2).double()
+    sessions = Sessions(
+        arrival=torch.tensor([[[2, 30, 0, 0, 0]]]).repeat(ROWS, 1, 1),
+        departure=torch.tensor([[[40, 60, 50, SLOTS, SLOTS]]]).repeat(ROWS, 1, 1),
+        need_kwh=random(1, 5) * torch.tensor([30.0, 30.0, 30.0, 0.0, 0.0]),
+        stored_kwh=random(1, 5) * torch.tensor([0.0, 0.0, 0.0, 8.0, 8.0]),
+    )
+    climate = Climate(
+        ambient=torch.cat([outdoors, outdoors, torch.full_like(outdoors, 20.0)], dim=2),
+        cop=torch.cat([2.8 + 0.06 * outdoors, 2.8 + 0.06 * outdoors, torch.full_like(outdoors, 1.6)], dim=2),
+        start=torch.tensor([20.4, 21.4, -18.5]).double() + 0.4 * random(3),
+    )
+    ready, latest = torch.tensor([[[4, 12]]]).repeat(ROWS, 1, 1), torch.tensor([[[20, 40]]]).repeat(ROWS, 1, 1)
+    windows = Windows(ready, latest, torch.zeros_like(ready))
     return Scenario(
         spot=prices,
         up=prices,
@@ -60,21 +91,14 @@ def day(seed: int) -> Scenario:
         base_kwh=houses,
         base_kvarh=houses,
         pv_kwh=houses,
-        arrival=torch.tensor([[2, 30, 0, 0, 0]]).repeat(ROWS, 1),
-        departure=torch.tensor([[40, 60, 50, SLOTS, SLOTS]]).repeat(ROWS, 1),
-        need_kwh=random(5) * torch.tensor([30.0, 30.0, 30.0, 0.0, 0.0]),
-        stored_kwh=random(5) * torch.tensor([0.0, 0.0, 0.0, 8.0, 8.0]),
-        ambient=torch.cat([outdoors, outdoors, torch.full_like(outdoors, 20.0)], dim=2),
-        cop=torch.cat([2.8 + 0.06 * outdoors, 2.8 + 0.06 * outdoors, torch.full_like(outdoors, 1.6)], dim=2),
-        start_temperature=torch.tensor([20.4, 21.4, -18.5]).double() + 0.4 * random(3),
-        ready=torch.tensor([[4, 12]]).repeat(ROWS, 1),
-        latest=torch.tensor([[20, 40]]).repeat(ROWS, 1),
+        irradiance=prices,
+        habits=(sessions, climate, windows),
     )
 
 
 def run_to(params: Params, truth: Episode, slot: int, seed: int) -> DeviceState:
     """The devices at the start of a slot after random actions within their limits."""
-    draw, devices = torch.Generator().manual_seed(seed), fleet.start(truth.actual)
+    draw, devices = torch.Generator().manual_seed(seed), fleet.start(params, truth.actual)
     for before in range(slot):
         allowed = fleet.limits(params, devices, truth, before)
         wanted = torch.rand(ROWS, COUNT, generator=draw, dtype=torch.float64)
@@ -97,14 +121,14 @@ def follow(params: Params, truth: Episode, devices: DeviceState, slot: int, ener
         assert torch.all(energy <= allowed.upper + 1e-9)
         devices = fleet.advance(params, devices, energy, truth.actual, now)
         assert fleet.discomfort(params, devices, truth.actual, now).unmet_kwh.abs().max() < 1e-9
-        assert devices.stored_kwh.min() > -1e-9
-        temperatures.append(devices.temperature)
+        assert devices.parts[0].stored_kwh.min() > -1e-9
+        temperatures.append(devices.parts[1].temperature)
     return torch.stack(temperatures)
 
 
 def outside(params: Params, temperatures: Tensor) -> Tensor:
     """Return the degrees [W, R, H] outside the comfort band."""
-    heat = params.thermal
+    heat = params.families[1]
     return (heat.lower - temperatures).clamp(min=0.0) + (temperatures - heat.upper).clamp(min=0.0)
 
 
@@ -156,7 +180,8 @@ def test_the_default_is_what_the_controllers_do() -> None:
 def test_what_each_device_offers() -> None:
     """At slot 5 vehicles 0 and 2 are there, 1 is not; programme 0 waits since slot 4, programme 1 will from slot 12."""
     params, truth, devices, _ = situation(3, 5, 0)
-    devices = replace(devices, start=torch.full_like(devices.start, SLOTS))
+    store, heat, wash = devices.parts
+    devices = DeviceState((store, heat, Started(torch.full_like(wash.start, NEVER))))
     nothing = torch.zeros(1).double()
     offers = generate(params, Forecast(5, truth.actual), State(5, devices, devices, nothing, nothing))
     assert offers.device.tolist() == [0, 2, 3, 4, 5, 6, 7, 8, 9]
@@ -164,7 +189,7 @@ def test_what_each_device_offers() -> None:
     assert torch.all(offers.state == OfferState.INITIAL)
 
     vehicle = take_rows(offers, torch.tensor([0]))
-    left = truth.actual.need_kwh[0, 0] - devices.stored_kwh[0, 0]
+    left = truth.actual.habits[0].need_kwh[0, 0, 0] - store.stored_kwh[0, 0]
     assert (int(vehicle.earliest), int(vehicle.latest), int(vehicle.slices)) == (5, 5, 35)
     assert vehicle.total_lower[0] == pytest.approx(float(left))
     assert vehicle.total_upper[0] == pytest.approx(float(left))
@@ -182,7 +207,7 @@ def test_what_each_device_offers() -> None:
 
 def test_a_running_programme_offers_its_rest_and_a_finished_one_nothing() -> None:
     params, truth, devices, _ = situation(3, 20, 0)
-    devices = replace(devices, start=torch.tensor([[18, 12]]))
+    devices = DeviceState((*devices.parts[:2], Started(torch.tensor([[[18, 12]]]))))
     nothing = torch.zeros(1).double()
     offers = generate(params, Forecast(20, truth.actual), State(20, devices, devices, nothing, nothing))
     assert offers.device[-1] == COUNT - 2
@@ -193,20 +218,14 @@ def test_a_running_programme_offers_its_rest_and_a_finished_one_nothing() -> Non
 
 def storage_offer(config: BatteryConfig, stored: float) -> FlexOfferBatch:
     """The offer of one battery that holds `stored` kWh, over eight slots."""
-    store = storage.build(EvConfig(), config, houses=1, slot_hours=0.25)
-    heat = thermal.build(HeatPumpConfig(), FreezerConfig(), houses=1, slot_hours=0.25)
-    wash = appliance.build(DishwasherConfig(), houses=1, slot_hours=0.25)
-    none = torch.zeros(0, dtype=torch.int64)
-    made_up = EnvConfig(name="made up", slots=8)
-    params = Params(made_up, store, heat, wash, store.house, none, None, none, none.bool(), 0.25)  # type: ignore[arg-type]
+    families, kinds = fleet.build(DevicesConfig(battery=config), houses=1, slot_hours=0.25)
+    params = params_of(families, kinds, 8)
     row, empty = torch.zeros(1, 8).double(), torch.zeros(1, 8, 0).double()
-    zero, now = torch.zeros(1, 1).double(), torch.zeros(1, 1, dtype=torch.int64)
-    known = Scenario(
-        row, row, row, row, row, empty, empty, empty, now, now + 8, zero, zero + stored, empty, empty,
-        zero[:, :0], now[:, :0], now[:, :0],
-    )  # fmt: skip
-    devices = DeviceState(known.stored_kwh, known.start_temperature, known.ready)
-    return generate(params, Forecast(0, known), State(0, devices, devices, zero[0], zero[0]))
+    zero, now = torch.zeros(1, 1, 1).double(), torch.zeros(1, 1, 1, dtype=torch.int64)
+    habits = (Sessions(now, now + 8, zero, zero + stored),)
+    known = Scenario(row, row, row, row, row, row, empty, empty, empty, habits)
+    devices = DeviceState((Stored(zero[0] + stored),))
+    return generate(params, Forecast(0, known), State(0, devices, devices, zero[0, 0], zero[0, 0]))
 
 
 def test_a_battery_without_losses_offers_all_it_can_do() -> None:
@@ -246,15 +265,19 @@ def test_a_heat_pump_offers_to_draw_ahead_and_to_put_off_what_its_band_can_bear(
     1 - a^63. A running sum within M of the default's moves the temperature then by at most g M + (1 - a^63) g M.
     """
     params, truth, devices, _ = situation(3, 0, 0)
-    devices = replace(devices, temperature=torch.tensor([[21.0, 21.0, -18.0]]).double())
+    store, _, wash = devices.parts
+    devices = DeviceState((store, Warmth(torch.tensor([[21.0, 21.0, -18.0]]).double()), wash))
     ambient, cop = (
         torch.tensor(values).double().expand(1, SLOTS, 3) for values in ([12.0, 12.0, 20.0], [3.0, 3.0, 1.6])
     )
     nothing = torch.zeros(1).double()
-    forecast = Forecast(0, replace(truth.actual, ambient=ambient, cop=cop))
+    sessions, climate, windows = truth.actual.habits
+    habits = (sessions, replace(climate, ambient=ambient, cop=cop), windows)
+    forecast = Forecast(0, replace(truth.actual, habits=habits))
     offers = generate(params, forecast, State(0, devices, devices, nothing, nothing))
     pump = take_rows(offers, offers.device == VEHICLES + BATTERIES)
-    lift, kept = 3.0 * float(params.thermal.kelvin_per_kwh[0]), float(params.thermal.retention[0]) ** (SLOTS - 1)
+    heat = params.families[1]
+    lift, kept = 3.0 * float(heat.kelvin_per_kwh[0]), float(heat.retention[0]) ** (SLOTS - 1)
     margin = 1.0 / (lift * (2.0 - kept))
     drawn = pump.default.cumsum(1)
     assert float(pump.level_upper[0, 30] - drawn[0, 30]) == pytest.approx(margin)

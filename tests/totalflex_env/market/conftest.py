@@ -7,7 +7,7 @@ import torch
 
 from totalflex_env.config import EnvConfig, MarketConfig
 from totalflex_env.grid_model import GridModel
-from totalflex_env.types import ApplianceParams, Params, StorageParams, ThermalParams
+from totalflex_env.types import Params
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +20,8 @@ def params() -> Params:
         config=EnvConfig(
             name="market", market=MarketConfig(aggregator_share=0.2, non_delivery_price=0.3, price_cap=4.0)
         ),
-        storage=StorageParams(**{field.name: nothing for field in fields(StorageParams)}),
-        thermal=ThermalParams(**{field.name: nothing for field in fields(ThermalParams)}),
-        appliance=ApplianceParams(**{field.name: nothing for field in fields(ApplianceParams)}),
+        families=(),
+        kinds=(),
         house=torch.tensor([0, 1, 2, 0, 1]),
         node=torch.tensor([0, 1, 2]),
         grid=GridModel(**grid),  # type: ignore[arg-type]

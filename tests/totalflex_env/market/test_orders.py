@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from totalflex_env import batch
-from totalflex_env.devices.fleet import Range
+from totalflex_env.devices.family import Range
 from totalflex_env.market.clearing import clear
 from totalflex_env.market.orders import Background, book, energy_kwh, released, segments
 from totalflex_env.types import Action, Params

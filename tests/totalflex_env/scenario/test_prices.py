@@ -1,6 +1,11 @@
-"""Prices have the statistics of DK1 (Energinet): spot in winter, imbalance while it was settled by the hour."""
+"""Prices have the statistics of DK1 (Energinet): day-ahead 2022-10 to 2025-09, imbalance in both of its eras.
+
+Tolerances are stated beside every number; docs/data.md shows both columns.
+"""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -11,69 +16,124 @@ from totalflex_env.config import PriceConfig
 from totalflex_env.scenario import prices, weather
 
 CONFIG = PriceConfig()
-DAYS = 1500
+SINCE_2025 = PriceConfig(era="15min")
+FIRST = datetime(2023, 1, 1)
+DAY = weather.days(FIRST, 35_040)
+WINTER = np.repeat(weather.summer(DAY[::96]) < 0.0, 24)
+MARCH_TO_JULY = (DAY[::4] >= 62.0) & (DAY[::4] < 210.0)  # 4 March to 29 July
+YEARS = 10
 
 
 @pytest.fixture(scope="module")
-def spot() -> np.ndarray:
-    """Hourly spot prices [days, 24] in EUR/MWh."""
-    generators = [np.random.default_rng(seed) for seed in range(DAYS)]
-    days = [prices.spot(rng, weather.standardised(weather.wind(rng, 96)), 12, CONFIG) for rng in generators]
-    return 1e3 * np.array(days)[:, ::4]
+def years() -> tuple[np.ndarray, np.ndarray]:
+    """Hourly spot prices in EUR/MWh and wind as a share of its rating, [years, 8760] each."""
+    spot, wind = [], []
+    for seed in range(YEARS):
+        rng = np.random.default_rng(seed)
+        share = weather.draw(rng, FIRST, 35_040).wind
+        spot.append(1e3 * prices.spot(rng, share, FIRST, CONFIG)[::4])
+        wind.append(share.reshape(-1, 4).mean(axis=1))
+    return np.array(spot), np.array(wind)
+
+
+def test_spot_has_the_distribution_of_dk1(years: tuple[np.ndarray, np.ndarray]) -> None:
+    """Measured: mean 85.9, p5 0.0, median 84.6, p95 177.6, 4.2 % below zero, lowest -440, highest 936 EUR/MWh.
+
+    The highest twentieth of those three years is the crisis of autumn 2022; without it, p95 is 149.
+    """
+    spot, _ = years
+    assert spot.mean() == pytest.approx(85.9, abs=5.0)
+    assert np.quantile(spot, 0.05) == pytest.approx(0.0, abs=5.0)
+    assert np.median(spot) == pytest.approx(84.6, abs=5.0)
+    assert np.quantile(spot, 0.95) == pytest.approx(177.6, rel=0.12)
+    assert (spot < 0.0).mean() == pytest.approx(0.042, abs=0.015)
+    assert -500.0 <= spot.min() < -30.0 and 350.0 < spot.max() < 4000.0
+
+
+def test_spot_remembers_as_dk1_does(years: tuple[np.ndarray, np.ndarray]) -> None:
+    """Measured after 1, 24, 168 hours: 0.935, 0.599, 0.340 (2023-03 to 2025-02), with 2022: 0.965, 0.762, 0.553."""
+    spot, _ = years
+    for hours, without, with_2022 in ((1, 0.935, 0.965), (24, 0.599, 0.762), (168, 0.340, 0.553)):
+        found = np.mean([np.corrcoef(year[:-hours], year[hours:])[0, 1] for year in spot])
+        assert without - 0.06 < found < with_2022
+
+
+def test_prices_swing_as_much_within_a_day(years: tuple[np.ndarray, np.ndarray]) -> None:
+    """Measured mean of highest less lowest: 97 to 101, winter 84, summer 111; quartiles 61, 87, 123 EUR/MWh."""
+    swing = np.ptp(years[0].reshape(YEARS, 365, 24), axis=2)
+    assert swing.mean() == pytest.approx(98.0, rel=0.1)
+    assert swing[:, WINTER[::24]].mean() == pytest.approx(84.0, rel=0.1)
+    assert swing[:, ~WINTER[::24]].mean() == pytest.approx(111.0, rel=0.12)
+    np.testing.assert_allclose(np.quantile(swing, [0.25, 0.5, 0.75]), [61.0, 87.0, 123.0], rtol=0.25)
+
+
+@pytest.mark.parametrize(
+    ("season", "cheapest", "dearest"), [(WINTER, (2, 3, 4), (17, 18)), (~WINTER, (13, 14), (19, 20))]
+)
+def test_each_season_has_its_hours(
+    season: np.ndarray, cheapest: tuple[int, ...], dearest: tuple[int, ...], years: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Measured: 56 EUR/MWh between night and evening in winter, 95 between noon and evening in summer."""
+    by_hour = years[0][:, season].mean(axis=0).reshape(-1, 24).mean(axis=0)
+    assert by_hour.argmin() in cheapest and by_hour.argmax() in dearest
+    assert np.ptp(by_hour) == pytest.approx(56.0 if season[0] else 95.0, rel=0.15)
+
+
+def test_weekends_are_cheap(years: tuple[np.ndarray, np.ndarray]) -> None:
+    """Measured: Sundays 18 to 26 EUR/MWh below the mean of the month, Wednesdays 6 to 11 above."""
+    shift = years[0].reshape(YEARS, 365, 24).mean(axis=(0, 2))
+    weekday = (FIRST.weekday() + np.arange(365)) % 7
+    assert shift[weekday == 6].mean() - shift.mean() == pytest.approx(-22.0, abs=6.0)
+    assert shift[weekday == 2].mean() - shift.mean() == pytest.approx(8.0, abs=5.0)
+
+
+@pytest.mark.parametrize("season", [WINTER, ~WINTER])
+def test_a_windy_hour_is_a_cheap_hour(season: np.ndarray, years: tuple[np.ndarray, np.ndarray]) -> None:
+    """Measured correlation -0.51 in winter and -0.45 in summer; from calm to full wind 65 to 75 EUR/MWh."""
+    spot, wind = (part[:, season].ravel() for part in years)
+    assert np.corrcoef(spot, wind)[0, 1] == pytest.approx(-0.48, abs=0.07)
+    assert spot[wind < 0.05].mean() - spot[wind > 0.7].mean() == pytest.approx(70.0, rel=0.25)
+
+
+def test_a_day_in_winter_is_like_a_day_of_a_winter(years: tuple[np.ndarray, np.ndarray]) -> None:
+    """An episode alone, from noon to noon, has the distribution of its season: there is no start-up."""
+    found = []
+    for seed in range(600):
+        rng = np.random.default_rng(seed)
+        first = datetime(2023, 1, 1 + seed % 28, 12)
+        found.append(1e3 * prices.spot(rng, weather.draw(rng, first, 96).wind, first, CONFIG)[::4])
+    january = years[0][:, : 28 * 24]
+    assert np.mean(found) == pytest.approx(january.mean(), abs=9.0)
+    assert np.std(found) == pytest.approx(january.std(), rel=0.12)
+
+
+def test_prices_hold_for_hours() -> None:
+    rng = np.random.default_rng(0)
+    day = prices.spot(rng, weather.draw(rng, FIRST, 96).wind, FIRST, CONFIG).reshape(24, 4)
+    assert (day == day[:, :1]).all()
+
+
+def drawn(config: PriceConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Spreads above and below the spot price [days, periods] in EUR/MWh."""
+    days = [prices.spreads(np.random.default_rng(seed), 384, config, memory_h=1.6) for seed in range(1500)]
+    above, below = zip(*days)
+    step = config.period_slots
+    return 1e3 * np.array(above)[:, ::step], 1e3 * np.array(below)[:, ::step]
 
 
 @pytest.fixture(scope="module")
 def spreads() -> tuple[np.ndarray, np.ndarray]:
-    """Hourly spreads above and below the spot price [days, 96 hours] in EUR/MWh."""
-    days = [prices.spreads(np.random.default_rng(seed), 384, CONFIG, memory_h=1.6) for seed in range(DAYS)]
-    above, below = zip(*days)
-    return 1e3 * np.array(above)[:, ::4], 1e3 * np.array(below)[:, ::4]
-
-
-def test_spot_has_the_distribution_of_dk1(spot: np.ndarray) -> None:
-    """Measured, winters: mean 86 (all years), p5 5, p95 158, 1 to 3 % negative, lowest -9, daily spread 84 EUR/MWh."""
-    assert spot.mean() == pytest.approx(86.0, abs=4.0)
-    assert np.quantile(spot, 0.05) == pytest.approx(5.0, abs=5.0)
-    assert np.quantile(spot, 0.95) == pytest.approx(158.0, abs=12.0)
-    assert 0.01 < (spot < 0.0).mean() < 0.06
-    assert spot.min() > -30.0
-    assert np.ptp(spot, axis=1).mean() == pytest.approx(84.0, abs=15.0)
-
-
-def test_spot_remembers_as_dk1_does(spot: np.ndarray) -> None:
-    """Measured autocorrelation of the residual: 0.96 after 1 h, 0.71 after 6 h, 0.56 after 12 h."""
-    residual = spot - spot.mean(axis=0)
-    for lag, measured in ((1, 0.96), (6, 0.71), (12, 0.56)):
-        found = (residual[:, lag:] * residual[:, :-lag]).mean() / residual.var()
-        assert found == pytest.approx(measured, abs=0.06)
-
-
-def test_evenings_are_dear_nights_are_cheap_and_prices_hold_for_hours(spot: np.ndarray) -> None:
-    by_hour = np.roll(spot.mean(axis=0), 12)  # from midnight
-    assert by_hour.argmax() in (17, 18)
-    assert by_hour.argmin() in (2, 3, 4)
-    assert 50.0 < np.ptp(by_hour) < 65.0  # 56 measured
-    day = prices.spot(np.random.default_rng(0), np.zeros(96), 12, CONFIG).reshape(24, 4)
-    assert (day == day[:, :1]).all()
-
-
-def test_wind_makes_cheap_hours() -> None:
-    """Measured correlation of spot price and wind: -0.50."""
-    pairs = []
-    for seed in range(DAYS):
-        rng = np.random.default_rng(seed)
-        share = weather.wind(rng, 96)
-        pairs.append((share, prices.spot(rng, weather.standardised(share), 12, CONFIG)))
-    share, price = (np.concatenate(part) for part in zip(*pairs))
-    assert np.corrcoef(share, price)[0, 1] == pytest.approx(-0.5, abs=0.07)
+    return drawn(CONFIG)
 
 
 def test_regimes_have_their_shares_and_sizes(spreads: tuple[np.ndarray, np.ndarray]) -> None:
-    """Measured: up 22 %, down 35 %, mean 44 where there is one, 59 up and 35 down, heavy tail (p99 of up 449)."""
+    """By the hour: up 22 %, down 35 %; mean 25, p99 288; where there is one 44, up 59, down 35, p99 of up 449."""
     above, below = spreads
     assert (above > 0).mean() == pytest.approx(0.22, abs=0.015)
     assert (below > 0).mean() == pytest.approx(0.35, abs=0.015)
     assert not ((above > 0) & (below > 0)).any()
+    assert (above + below).mean() == pytest.approx(25.4, rel=0.06)
+    assert np.quantile(above + below, 0.99) == pytest.approx(288.0, rel=0.1)
     assert (above + below)[above + below > 0].mean() == pytest.approx(44.0, rel=0.05)
     assert above[above > 0].mean() == pytest.approx(59.0, rel=0.08)
     assert below[below > 0].mean() == pytest.approx(35.0, rel=0.08)
@@ -96,14 +156,49 @@ def test_a_known_spread_fades_to_the_mean(spreads: tuple[np.ndarray, np.ndarray]
         assert share == pytest.approx(np.exp(-hours / 1.6), abs=0.12)
 
 
+def test_since_2025_spreads_are_wider_and_change_every_quarter_hour() -> None:
+    """Measured by the quarter-hour: mean |spread| 92, p99 785, highest price 9385, lowest -2287 EUR/MWh."""
+    above, below = drawn(SINCE_2025)
+    size = above + below
+    assert above.shape[1] == 384
+    assert size.mean() == pytest.approx(92.0, rel=0.06)
+    assert np.quantile(size, 0.99) == pytest.approx(785.0, rel=0.12)
+    assert 2000.0 < above.max() <= prices.BALANCING_LIMIT and 1000.0 < below.max() < 8000.0
+    assert np.quantile(above[above > 0], 0.999) > 2.0 * np.quantile(below[below > 0], 0.999)  # further up than down
+    kept = (size[:, 1:] == size[:, :-1]).mean()
+    assert kept == pytest.approx(np.exp(-0.25 / 1.6), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("config", "season", "measured", "tolerance"),
+    [(CONFIG, np.ones(8760, dtype=bool), 0.058, 0.03), (SINCE_2025, MARCH_TO_JULY, 0.25, 0.04)],
+)
+def test_imbalance_prices_are_often_negative(
+    config: PriceConfig, season: np.ndarray, measured: float, tolerance: float, years: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Measured: 5.8 % by the hour, 2023-02 to 2025-02; 25 % by the quarter-hour, 4 March to 29 July 2025."""
+    spot = np.repeat(years[0], 4, axis=1)
+    up, down = prices.spreads(np.random.default_rng(3), spot.size, config, memory_h=1.6)
+    paid = spot + 1e3 * (up - down).reshape(spot.shape)
+    assert (paid[:, np.repeat(season, 4)] < 0.0).mean() == pytest.approx(measured, abs=tolerance)
+
+
+def test_an_era_fills_in_what_is_not_said() -> None:
+    assert (SINCE_2025.up_share, SINCE_2025.down_share, SINCE_2025.spread_mean) == (0.40, 0.50, 102.0)
+    assert PriceConfig(era="15min", spread_mean=10.0).spread_mean == 10.0
+    assert PriceConfig.model_validate(SINCE_2025.model_dump()) == SINCE_2025
+
+
 # A share is nothing or at least one hour in a century: far below, floating-point numbers themselves run out of digits.
 SHARES = st.just(0.0) | st.floats(1e-6, 0.5)
 
 
 @settings(deadline=None, max_examples=30)
-@given(up=SHARES, down=SHARES, mean=st.floats(0, 200), slots=st.integers(1, 200))
-def test_any_configuration_gives_finite_spreads(up: float, down: float, mean: float, slots: int) -> None:
-    config = PriceConfig(up_share=up, down_share=down, spread_mean=mean)
+@given(
+    up=SHARES, down=SHARES, mean=st.floats(0, 200), slots=st.integers(1, 200), era=st.sampled_from(["hourly", "15min"])
+)
+def test_any_configuration_gives_finite_spreads(up: float, down: float, mean: float, slots: int, era: str) -> None:
+    config = PriceConfig.model_validate({"era": era, "up_share": up, "down_share": down, "spread_mean": mean})
     above, below = prices.spreads(np.random.default_rng(0), slots, config, memory_h=1.6)
     assert above.shape == below.shape == (slots,)
     assert np.isfinite([above, below]).all() and (above >= 0).all() and (below >= 0).all()

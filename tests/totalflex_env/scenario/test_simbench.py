@@ -11,6 +11,7 @@ from totalflex_env.grid import network
 from totalflex_env.scenario import simbench
 
 CODE = "1-LV-rural1--0-sw"
+FUTURE = "1-LV-semiurb4--2-sw"
 
 
 def counted_build(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -20,8 +21,24 @@ def counted_build(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def build(code: str) -> simbench.SimbenchNet:
         built.append(code)
         year = np.arange(12, dtype=np.float32).reshape(6, 2)
-        buses = np.array([2, 3])
-        return simbench.SimbenchNet(network.two_house_feeder(), buses, year, 0.1 * year, buses[:1], 2.0 * year[:, :1])
+        two, one = np.array([2, 3]), np.array([2])
+        return simbench.SimbenchNet(
+            net=network.two_house_feeder(),
+            load_bus=two,
+            load_kv=np.array([0.4, 0.4]),
+            load_profile=np.array(["H0-A", "HLS_A_3.7"]),
+            load_rated_kw=np.array([3.0, 3.7]),
+            load_kw=year,
+            load_kvar=0.1 * year,
+            sgen_bus=one,
+            sgen_kw=2.0 * year[:, :1],
+            storage_bus=one,
+            storage_profile=np.array(["Storage_PV5_H0-A"]),
+            storage_kw=3.0 * year[:, :1],
+            storage_sun_kw=4.0 * year[:, :1],
+            storage_rated_kw=np.array([5.0]),
+            storage_kwh=np.array([10.0]),
+        )
 
     monkeypatch.setattr(simbench, "_build", build)
     return built
@@ -47,12 +64,36 @@ def test_rural1_as_simbench_states_it() -> None:
     assert "profiles" not in loaded.net
 
 
+def test_storages_are_solar_plants_with_a_battery() -> None:
+    """SimBench's storages never charge: they feed in what a plant with a battery does, its sun kept for the evening."""
+    loaded = simbench.load(FUTURE)
+    assert loaded.storage_kw.shape == loaded.storage_sun_kw.shape == (35_136, 4)
+    assert loaded.storage_kw.min() >= 0.0 and loaded.storage_sun_kw.min() >= 0.0
+    assert loaded.storage_sun_kw.sum(axis=0, dtype=np.float64) == pytest.approx(loaded.storage_kw.sum(axis=0), rel=1e-3)
+    by_hour = [plant.reshape(366, 96, 4).mean(axis=(0, 2)) for plant in (loaded.storage_kw, loaded.storage_sun_kw)]
+    assert by_hour[0][80] > 0.02 * by_hour[0].max() and by_hour[1][0] == 0.0  # at 20:00 and at midnight
+    assert loaded.storage_kwh == pytest.approx(2.0 * loaded.storage_rated_kw, rel=0.01)
+
+
+def test_a_transformer_of_another_rating_keeps_its_shares() -> None:
+    net = simbench.load(CODE).net
+    assert simbench.rerated(net, None) is net
+    small = simbench.rerated(net, 80.0)
+    assert float(small.trafo.sn_mva.iloc[0]) == pytest.approx(0.08)
+    assert float(small.trafo.pfe_kw.iloc[0]) == pytest.approx(float(net.trafo.pfe_kw.iloc[0]) / 2.0)
+    assert float(net.trafo.sn_mva.iloc[0]) == 0.16
+    before, after = (network.from_pandapower(each) for each in (net, small))
+    kva = [grid.rating_kva[[kind for kind, _ in grid.elements].index("trafo")] for grid in (before, after)]
+    assert kva == [pytest.approx(160.0), pytest.approx(80.0)]
+    assert float(after.impedance.norm()) > float(before.impedance.norm())
+
+
 def test_cache_is_written_once_and_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TOTALFLEX_CACHE_DIR", str(tmp_path))
     built = counted_build(monkeypatch)
     first, second = simbench.load(CODE), simbench.load(CODE)
     assert built == [CODE]
-    for name in ("load_bus", "load_kw", "load_kvar", "sgen_bus", "sgen_kw"):
+    for name in set(vars(first)) - {"net"}:
         assert np.array_equal(vars(first)[name], vars(second)[name])
         assert vars(first)[name].dtype == vars(second)[name].dtype
     assert first.load_kvar.tolist() == pytest.approx(0.1 * first.load_kw)
@@ -115,7 +156,7 @@ def test_an_unknown_code_is_one_line(code: str) -> None:
 def test_a_grid_without_profiles_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TOTALFLEX_CACHE_DIR", str(tmp_path))
     net = network.two_house_feeder()
-    net.load["profile"], net.sgen["profile"] = ["H0-A", None], []
+    net.load["profile"], net.sgen["profile"], net.storage["profile"] = ["H0-A", None], [], []
     monkeypatch.setattr(simbench.simbench, "get_simbench_net", lambda code: net)
     monkeypatch.setattr(simbench.simbench, "profiles_are_missing", lambda net: False)
     with pytest.raises(DataError, match=r"load\.profile"):

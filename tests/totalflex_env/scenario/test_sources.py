@@ -15,12 +15,13 @@ def test_unknown_name_is_one_line_that_names_field_and_choices() -> None:
     config = EnvConfig(name="mine", scenario=ScenarioConfig(source="crystal ball"))
     with pytest.raises(ConfigError) as caught:
         make_source(config)
-    assert str(caught.value) == "mine: scenario.source = crystal ball: expected one of simbench, tiny"
+    expected = "expected one of simbench, synthetic, recorded, tiny"
+    assert str(caught.value) == f"mine: scenario.source = crystal ball: {expected}"
 
 
 def test_names_lead_to_their_modules() -> None:
     assert isinstance(make_source(config_files.load(EnvConfig, "tiny", "env")), TinyDays)
-    assert set(MODULES) == {"simbench", "tiny"}
+    assert set(MODULES) == {"simbench", "synthetic", "recorded", "tiny"}
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def config() -> EnvConfig:
 
 def test_cheapest_and_default_day_by_brute_force(config: EnvConfig) -> None:
     actual, _ = make_source(config).draw([0])
+    sessions, windows = actual.habits
     spot, ev, washer = actual.spot[0].tolist(), config.devices.ev, config.devices.dishwasher
     base = ((actual.base_kwh - actual.pv_kwh)[0].sum(dim=1) * actual.spot[0]).sum().item()
     assert base == pytest.approx(0.675)
@@ -37,11 +38,11 @@ def test_cheapest_and_default_day_by_brute_force(config: EnvConfig) -> None:
 
     def washing(start: int) -> float:
         run = float(sum(spot[start + step] * power * 0.25 for step, power in enumerate(washer.profile_kw)))
-        return run + washer.delay_price * (start - int(actual.ready))
+        return run + washer.delay_price * (start - int(windows.ready))
 
-    full_slots = round(float(actual.need_kwh) / (ev.power_kw * 0.25))
-    there = range(int(actual.arrival), int(actual.departure))
-    starts = range(int(actual.ready), int(actual.latest) + 1)
+    full_slots = round(float(sessions.need_kwh) / (ev.power_kw * 0.25))
+    there = range(int(sessions.arrival), int(sessions.departure))
+    starts = range(int(windows.ready), int(windows.latest) + 1)
     assert (full_slots, there, starts) == (2, range(4), range(3))
     best = min(charging(slots) for slots in itertools.combinations(there, full_slots)) + min(map(washing, starts))
     assert base + charging((0, 1)) + washing(0) == pytest.approx(1.25)

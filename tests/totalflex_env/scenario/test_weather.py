@@ -1,29 +1,47 @@
-"""Temperature and wind have the statistics of Danish measurements; efficiency is the published polynomial."""
+"""Temperature, wind and sunshine have the statistics of Danish measurements, and come together as they do there."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 import pytest
-import torch
 
-from totalflex_env.config import DevicesConfig, FreezerConfig, HeatPumpConfig
-from totalflex_env.scenario import weather
+from totalflex_env.scenario import sun, weather
+
+FIRST = datetime(2023, 1, 1)
+YEARS = 6
+DAY = weather.days(FIRST, 35_040)
+WINTER = weather.summer(DAY) < 0.0
 
 
-def test_a_year_of_temperature_is_that_of_aalborg() -> None:
-    """Measured 2018-19: mean 8.9, standard deviation 7.0 degrees."""
-    days = [weather.temperature(np.random.default_rng(day), 96 * (day % 365), 96) for day in range(365 * 3)]
-    values = np.concatenate(days)
-    assert values.mean() == pytest.approx(8.9, abs=0.4)
-    assert values.std() == pytest.approx(7.0, abs=0.4)
-    february = np.concatenate(days[31:59])
-    assert february.mean() == pytest.approx(1.0, abs=2.5)
+@pytest.fixture(scope="module")
+def years() -> list[weather.Weather]:
+    return [weather.draw(np.random.default_rng(seed), FIRST, 35_040) for seed in range(YEARS)]
+
+
+def lagged(series: np.ndarray, hours: int) -> float:
+    return float(np.mean([np.corrcoef(row[: -4 * hours], row[4 * hours :])[0, 1] for row in series]))
+
+
+def test_temperature_is_that_of_aalborg(years: list[weather.Weather]) -> None:
+    """Measured 2018-19: mean 8.9, deviation 7.0; hour, day and week later in 2018: 0.994, 0.943, 0.848."""
+    warmth = np.array([year.temperature for year in years])
+    assert warmth.mean() == pytest.approx(8.9, abs=0.4)
+    assert warmth.std() == pytest.approx(7.0, abs=0.4)
+    assert -25.0 < warmth.min() < -5.0 and 25.0 < warmth.max() < 38.0
+    for hours, measured in ((1, 0.994), (24, 0.943), (168, 0.848)):
+        assert lagged(warmth, hours) == pytest.approx(measured, abs=0.05)
+    rest = warmth - weather.expected_temperature(DAY)
+    assert rest.std() == pytest.approx(3.65, abs=0.2)
+    assert lagged(rest, 48) == pytest.approx(0.57, abs=0.08)  # measured; a week later 0.33
+    assert lagged(rest, 168) == pytest.approx(0.33, abs=0.13)
 
 
 def test_afternoons_are_warm_and_summer_swings_more() -> None:
     def mean_day(first_day: int) -> np.ndarray:
-        days = [weather.temperature(np.random.default_rng(seed), 96 * first_day, 96) for seed in range(2000)]
-        return np.mean(days, axis=0)
+        day = first_day + np.arange(96) / 96.0
+        return weather.expected_temperature(day)
 
     winter, summer = mean_day(15), mean_day(200)
     assert 13 <= winter.argmax() / 4 <= 16
@@ -31,29 +49,70 @@ def test_afternoons_are_warm_and_summer_swings_more() -> None:
     assert np.ptp(summer) == pytest.approx(7.6, abs=0.6)
 
 
-def test_wind_has_the_distribution_of_a_danish_park() -> None:
-    """Measured in winter: mean 0.30, deviation 0.27, quantiles 25 and 75 %: 0.06 and 0.50; 0.76 left after 6 h."""
-    share = np.array([weather.wind(np.random.default_rng(seed), 96) for seed in range(2000)])
+@pytest.mark.parametrize(
+    ("season", "mean", "deviation", "quantiles"),
+    [(WINTER, 0.30, 0.276, [0.05, 0.23, 0.51, 0.84]), (~WINTER, 0.182, 0.19, [0.04, 0.11, 0.28, 0.585])],
+)
+def test_wind_is_that_of_a_danish_park(
+    season: np.ndarray, mean: float, deviation: float, quantiles: list[float], years: list[weather.Weather]
+) -> None:
+    """Measured, one Jutland municipality 2023-04 to 2025-02: October to March, April to September."""
+    share = np.array([year.wind[season] for year in years])
     assert share.min() >= 0.0 and share.max() <= 1.0
-    assert share.mean() == pytest.approx(0.30, abs=0.02)
-    assert share.std() == pytest.approx(0.27, abs=0.02)
-    np.testing.assert_allclose(np.quantile(share, [0.25, 0.75]), [0.06, 0.50], atol=0.03)
-    deviation = share - share.mean()
-    assert (deviation[:, 24:] * deviation[:, :-24]).mean() / share.var() == pytest.approx(0.76, abs=0.08)
-    assert weather.standardised(share).mean() == pytest.approx(0.0, abs=0.06)
-    assert weather.standardised(share).std() == pytest.approx(1.0, abs=0.05)
+    assert share.mean() == pytest.approx(mean, abs=0.025)
+    assert share.std() == pytest.approx(deviation, abs=0.03)
+    np.testing.assert_allclose(np.quantile(share, [0.25, 0.5, 0.75, 0.95]), quantiles, atol=0.1)
+    found = weather.windiness(share, DAY[season])
+    assert found.mean() == pytest.approx(0.0, abs=0.08) and found.std() == pytest.approx(1.0, abs=0.08)
 
 
-def test_coefficient_of_performance_by_hand() -> None:
-    """Lift 35 K: 0.85 (6.08 - 3.2935 + 0.5684) = 2.8517; colder is worse, and it is never below 1."""
-    cop = weather.coefficient_of_performance(torch.linspace(5.0, -60.0, 66, dtype=torch.float64), 40.0)
-    assert cop[0].item() == pytest.approx(2.8517, abs=1e-3)
-    assert (cop.diff() < 0.0).all() and cop.min() > 1.0
+def test_wind_remembers(years: list[weather.Weather]) -> None:
+    """Measured 2024: 0.974 after an hour, 0.75 after 6, 0.52 after 12, 0.29 after 24."""
+    share = np.array([year.wind for year in years])
+    for hours, measured in ((1, 0.974), (6, 0.75), (12, 0.52), (24, 0.29)):
+        assert lagged(share, hours) == pytest.approx(measured, abs=0.06)
 
 
-def test_heat_pumps_feel_the_weather_and_freezers_the_room() -> None:
-    devices = DevicesConfig(heat_pump=HeatPumpConfig(count=2), freezer=FreezerConfig(count=1))
-    ambient, cop = weather.surroundings(torch.tensor([[5.0, -5.0]], dtype=torch.float64), devices)
-    assert ambient.tolist() == [[[5.0, 5.0, 20.0], [-5.0, -5.0, 20.0]]]
-    assert cop.shape == (1, 2, 3)
-    assert (cop[0, 0, :2] > cop[0, 1, :2]).all() and (cop[..., 2] == 1.6).all()
+def test_what_drives_the_wind_is_found_again(years: list[weather.Weather]) -> None:
+    drift = weather.drift_of(years[0].wind, DAY)
+    assert abs(drift.mean()) < 0.15 and drift.std() == pytest.approx(1.0, abs=0.1)
+    again = weather.draw(np.random.default_rng(0), FIRST, 35_040, drift)
+    np.testing.assert_allclose(again.wind, years[0].wind, atol=2e-3)
+    np.testing.assert_allclose(again.temperature, years[0].temperature, atol=1.0)  # calm is cut off
+
+
+def test_sunshine_is_that_of_denmark(years: list[weather.Weather]) -> None:
+    """Measured, DK1 May to July: mean 0.68 of a clear sky, deviation 0.29, quartiles 0.48, 0.76, 0.93."""
+    clear = sun.clear_sky(DAY)
+    bright = (clear > 0.3) & (DAY > 120) & (DAY < 212)
+    share = np.array([year.irradiance[bright] / clear[bright] for year in years])
+    assert share.mean() == pytest.approx(0.68, abs=0.04)
+    assert share.std() == pytest.approx(0.29, abs=0.05)
+    np.testing.assert_allclose(np.quantile(share, [0.25, 0.5, 0.75]), [0.48, 0.76, 0.93], atol=0.06)
+    assert all((year.irradiance[clear == 0.0] == 0.0).all() for year in years)
+
+
+def daily(series: np.ndarray) -> np.ndarray:
+    return series.reshape(len(series), 365, 96).mean(axis=2)
+
+
+@pytest.mark.parametrize(
+    ("days", "warm_wind", "warm_sun"),
+    [(np.r_[0:59, 334:365], (0.28, 0.63), (-0.33, -0.06)), (np.r_[151:243], (-0.43, -0.24), (0.33, 0.64))],
+)
+def test_weather_comes_together(
+    days: np.ndarray, warm_wind: tuple[float, float], warm_sun: tuple[float, float], years: list[weather.Weather]
+) -> None:
+    """Daily correlations lie within those of three test reference years to 0.1: winter, then summer."""
+    warm = daily(np.array([year.temperature for year in years]) - weather.expected_temperature(DAY))[:, days].ravel()
+    wind = daily(np.array([weather.windiness(year.wind, DAY) for year in years]))[:, days].ravel()
+    light = daily(np.array([year.irradiance for year in years])) / daily(sun.clear_sky(DAY)[None])
+    bright = light[:, days].ravel()
+    assert warm_wind[0] - 0.1 < np.corrcoef(warm, wind)[0, 1] < warm_wind[1] + 0.1
+    assert warm_sun[0] - 0.1 < np.corrcoef(warm, bright)[0, 1] < warm_sun[1] + 0.1
+    assert np.corrcoef(wind, bright)[0, 1] == pytest.approx(-0.15, abs=0.1)
+
+
+def test_the_calendar_counts_days() -> None:
+    day = weather.days(datetime(2024, 2, 29, 12), 96)
+    assert day[0] == 59.5 and day[-1] == pytest.approx(60.5 - 1 / 96)

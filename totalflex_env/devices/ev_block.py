@@ -1,0 +1,79 @@
+"""Electric vehicles at home that charge in one block: once begun, at full power until they have what they need."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from totalflex_env.devices.appliance import Appliance, Windows
+from totalflex_env.devices.family import Day, DeviceSettings
+from totalflex_env.errors import ConfigError
+from totalflex_env.units import SLOT_HOURS, kwh_from_kw
+
+
+class EvBlockConfig(DeviceSettings):
+    """Vehicles behind chargers that can only be switched on: a block of whole slots at full power (block model)."""
+
+    family: ClassVar[type[Appliance]] = Appliance
+    power_kw: PositiveFloat = 3.7
+    arrival_hour: float = Field(17.0, ge=12.0, lt=36.0, description="mean local hour of plugging in")
+    arrival_spread_h: NonNegativeFloat = Field(0.8, description="standard deviation of the arrival")
+    departure_hour: float = Field(30.5, description="local hour by which the block has ended")
+    need_median_kwh: PositiveFloat = 8.0
+    need_log_spread: NonNegativeFloat = Field(0.5, description="standard deviation of the logarithm of the need")
+    need_max_kwh: PositiveFloat = 30.0
+    delay_price: NonNegativeFloat = Field(0.0, description="EUR per slot that the start is put off")
+
+    def build(self, houses: int, slot_hours: float) -> Appliance:
+        """Return the vehicles as machines whose programmes are blocks of one slot, two slots, ..."""
+        longest = self._slots(self.need_max_kwh)
+        block = torch.ones(longest, longest, dtype=torch.float64).tril() * self.power_kw * slot_hours
+        return Appliance(
+            house=self.houses_of(houses),
+            profile_kwh=block.repeat(self.count, 1, 1),
+            duration=torch.arange(1, longest + 1).repeat(self.count, 1),
+            delay_price=self.same(self.delay_price),
+            linked=torch.zeros(self.count, dtype=torch.bool),
+        )
+
+    def draw(self, rng: np.random.Generator, day: Day) -> Windows:
+        """Draw normal arrivals and lognormal needs, rounded up to whole slots."""
+        arrival = rng.normal(self.arrival_hour, self.arrival_spread_h, self.count)
+        need = self.need_median_kwh * np.exp(self.need_log_spread * rng.standard_normal(self.count))
+        return self._windows(day, torch.from_numpy(arrival)[None], torch.from_numpy(need)[None])
+
+    def expected(self, day: Day) -> Windows:
+        """Return the mean arrival and the mean need."""
+        every = torch.ones(day.rows, self.count, dtype=torch.float64)
+        return self._windows(day, self.arrival_hour * every, self._mean_need_kwh * every)
+
+    def mean_kw(self, outdoors: float, hours: float) -> float:
+        """Return the mean power of one session an episode."""
+        return self._mean_need_kwh / hours
+
+    def check(self, name: str, hours: tuple[float, float]) -> None:
+        """Refuse stays that cannot hold the largest need after a late arrival."""
+        needed = self._slots(self.need_max_kwh) * SLOT_HOURS
+        latest = min(self.departure_hour, hours[1]) - needed
+        if latest < self.arrival_hour:
+            expectation = f"at least arrival_hour and the {needed:g} h of the largest need, within the episode"
+            raise ConfigError(name, "devices.ev_block.departure_hour", self.departure_hour, expectation)
+
+    @property
+    def _mean_need_kwh(self) -> float:
+        return min(self.need_median_kwh * math.exp(self.need_log_spread**2 / 2.0), self.need_max_kwh)
+
+    def _slots(self, need_kwh: float) -> int:
+        return math.ceil(need_kwh / kwh_from_kw(self.power_kw) - 1e-9)
+
+    def _windows(self, day: Day, arrival_h: Tensor, need: Tensor) -> Windows:
+        slots = torch.ceil(need.clamp(max=self.need_max_kwh) / kwh_from_kw(self.power_kw) - 1e-9).long().clamp(min=1)
+        end = torch.full_like(arrival_h, min(self.departure_hour, day.end_hour))
+        latest = day.slot(end) - slots
+        ready = torch.minimum(day.slot(arrival_h).clamp(min=0), latest)
+        return Windows(ready[:, None], latest[:, None], (slots - 1)[:, None])

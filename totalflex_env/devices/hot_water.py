@@ -1,0 +1,104 @@
+"""Hot-water tanks with draw-off."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from totalflex_env.devices.circuit import Circuit
+from totalflex_env.devices.family import Day, DeviceSettings
+from totalflex_env.devices.thermal import coefficient_of_performance
+from totalflex_env.devices.zone import Rooms, Zone, zone_of
+from totalflex_env.units import SLOTS_PER_DAY
+
+KWH_PER_LITRE_AND_KELVIN = 4.186 / 3600.0
+
+TAPPING = ((0.45, 7.5, 1.0), (0.15, 13.0, 1.5), (0.40, 20.0, 1.5))
+"""Share of a day's water, mean local hour and spread in hours: the peaks of EN 16147's tapping cycles."""
+
+TAPS = 12
+"""Draws of a household a day, about those of tapping cycle M of EN 16147."""
+
+
+class HotWaterConfig(DeviceSettings):
+    """Hot-water tanks, fully mixed, heated by a small heat pump or a rod."""
+
+    family: ClassVar[type[Zone]] = Zone
+    power_kw: PositiveFloat = Field(0.6, description="electric power")
+    rod: bool = Field(False, description="heated by a rod, one kWh of heat per kWh")
+    litres: PositiveFloat = 200.0
+    loss_kwh_per_day: PositiveFloat = Field(
+        1.5, description="standing loss at 45 K, about energy class B of EU 812/2013"
+    )
+    daily_kwh: PositiveFloat = Field(5.845, description="mean heat drawn a day, tapping cycle M of EN 16147")
+    daily_log_spread: NonNegativeFloat = Field(0.3, description="standard deviation of the logarithm of a day's draw")
+    setpoint_c: float = 52.0
+    lower_c: float = Field(42.0, description="comfort band")
+    upper_c: float = Field(62.0, description="comfort band")
+    room_c: float = 20.0
+    flow_c: float = Field(55.0, description="supply temperature that the coefficient of performance refers to")
+    degree_hour_price: NonNegativeFloat = Field(0.1, description="EUR per degree-hour outside the band")
+
+    def build(self, houses: int, slot_hours: float) -> Zone:
+        """Return the tanks as zones of one capacity."""
+        circuit = Circuit(
+            air_kwh_per_k=self.litres * KWH_PER_LITRE_AND_KELVIN,
+            mass_kwh_per_k=1.0,
+            inner_k_per_kw=math.inf,
+            outer_k_per_kw=math.inf,
+            leak_k_per_kw=45.0 * 24.0 / self.loss_kwh_per_day,
+            heat_share=1.0,
+        )
+        zone = zone_of(circuit, self.houses_of(houses), slot_hours).in_room(self.room_c, self.rod)
+        return zone.with_pump(self.power_kw * slot_hours, self.flow_c, 0.0, self.degree_hour_price)
+
+    def draw(self, rng: np.random.Generator, day: Day) -> Rooms:
+        """Draw lognormal days of a dozen taps each, of exponential sizes, at hours of the three peaks."""
+        drawn = np.zeros((day.slots, self.count))
+        days = math.ceil(day.slots / SLOTS_PER_DAY) + 1
+        share, hour, spread = (np.array(column) for column in zip(*TAPPING))
+        for each in range(days):
+            energy = self.daily_kwh * np.exp(
+                rng.normal(-0.5 * self.daily_log_spread**2, self.daily_log_spread, self.count)
+            )
+            peak = rng.choice(len(share), (TAPS, self.count), p=share)
+            at = 24.0 * each + rng.normal(hour[peak], spread[peak])
+            slot = day.slot(torch.from_numpy(at)).numpy()
+            size = rng.exponential(1.0, (TAPS, self.count))
+            inside = (slot >= 0) & (slot < day.slots)
+            taps = energy * size / size.sum(axis=0) * inside
+            np.add.at(drawn, (slot.clip(0, day.slots - 1), np.arange(self.count)), taps)
+        return self._rooms(day, torch.from_numpy(drawn)[None])
+
+    def expected(self, day: Day) -> Rooms:
+        """Return the mean draw at every hour of the day."""
+        density = sum(
+            share * torch.exp(-0.5 * ((day.hour() - hour) / spread) ** 2) / (spread * math.sqrt(2.0 * math.pi))
+            for share, hour, spread in TAPPING
+        )
+        mean = self.daily_kwh * day.slot_hours * torch.as_tensor(density)
+        return self._rooms(day, mean[None, :, None].repeat(day.rows, 1, self.count))
+
+    def mean_kw(self, outdoors: float, hours: float) -> float:
+        """Return the mean power of draws and losses."""
+        heat = (self.daily_kwh + self.loss_kwh_per_day) / 24.0
+        efficiency = coefficient_of_performance(torch.tensor(outdoors), torch.tensor(self.flow_c))
+        return heat if self.rod else heat / float(efficiency)
+
+    def _rooms(self, day: Day, drawn: Tensor) -> Rooms:
+        series = torch.ones_like(drawn)
+        start = torch.tensor([self.setpoint_c, 0.0], dtype=torch.float64)[:, None].repeat(day.rows, 1, self.count)
+        return Rooms(
+            outdoors=day.weather.temperature[..., None] * series,
+            sun=0.0 * series,
+            gain_kwh=-drawn,
+            lower=self.lower_c * series,
+            upper=self.upper_c * series,
+            setpoint=self.setpoint_c * series,
+            start=start,
+        )

@@ -1,0 +1,261 @@
+"""Zones: rooms and tanks with two heat capacities, gains of sun and people, and a comfort band that changes.
+
+    T' = kept T + by_outside T_outside + by_sun sun + by_heat (gains + effect * energy)        T = (air, mass)
+
+`effect` is heat per electric energy: a coefficient of performance, negative while a reversible heat pump cools.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from totalflex_env.devices import zone_offer, zone_program
+from totalflex_env.devices.circuit import Circuit, solve
+from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
+from totalflex_env.devices.thermal import COP_LOSS_PER_KELVIN, coefficient_of_performance
+from totalflex_env.linear_types import LinearBlock
+from totalflex_env.trade_types import FlexOfferBatch
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """What the weather and people do to zones, and what people want."""
+
+    outdoors: Tensor  # [B, T, n] temperature
+    sun: Tensor  # [B, T, n] kW/m2
+    gain_kwh: Tensor  # [B, T, n] heat of people and machines, negative for hot water that is drawn
+    lower: Tensor  # [B, T, n] degrees at the end of each slot, comfort band
+    upper: Tensor  # [B, T, n]
+    setpoint: Tensor  # [B, T, n]
+    start: Tensor  # [B, 2, n] air and mass at the beginning
+
+
+@dataclass(frozen=True)
+class Warmth:
+    """Temperatures at the start of a slot."""
+
+    air: Tensor  # [B, n]
+    mass: Tensor  # [B, n]
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Temperatures of the air from which comfort can be kept to the end of the episode, robustly."""
+
+    floor: Tensor  # [B, T + 1, n]
+    ceiling: Tensor  # [B, T + 1, n]
+
+
+@dataclass(frozen=True)
+class Zone(Family[Rooms, Warmth, Envelope]):
+    """Parameters of zones; pairs of numbers belong to air and mass."""
+
+    power_kwh: Tensor  # [n] most electric energy per slot
+    kept: Tensor  # [2, 2, n] what is left after a slot: to, from
+    by_outside: Tensor  # [2, n] kelvin per kelvin
+    by_sun: Tensor  # [2, n] kelvin per kW/m2
+    by_heat: Tensor  # [2, n] kelvin per kWh
+    capacity: Tensor  # [2, n] kWh per kelvin
+    loss_kwh_per_k: Tensor  # [n] heat lost in a slot per kelvin of difference
+    sun_kwh: Tensor  # [n] heat won in a slot per kW/m2
+    sheltered: Tensor  # [n] bool, stands in a room, not against the weather
+    indoors_c: Tensor  # [n] temperature of that room
+    rod: Tensor  # [n] bool, heated by a rod, not by a heat pump
+    flow_c: Tensor  # [n] supply temperature of the heat pump
+    cooling_above_c: Tensor  # [n] temperature outdoors from which a reversible heat pump cools, infinite for others
+    cooling_effect: Tensor  # [n] cold per electric energy
+    margin_k: Tensor  # [n] error of the temperature outdoors that the limits withstand
+    degree_hour_price: Tensor  # [n] EUR per degree-hour outside the band
+
+    @classmethod
+    def joined(cls, parts: Sequence[Zone]) -> Zone:
+        """Return the zones of several kinds as one record; their axis is the last one."""
+        return Zone(*(torch.cat(column, dim=-1) for column in zip(*(vars(part).values() for part in parts))))
+
+    def with_pump(self, power_kwh: float, flow_c: float, margin_k: float, price: float) -> Zone:
+        """Return the zones with a heat pump of this power, their weather margin and the price of a degree-hour."""
+        numbers = (torch.full_like(self.power_kwh, each) for each in (power_kwh, flow_c, margin_k, price))
+        power, flow, margin, degree_hour_price = numbers
+        return replace(self, power_kwh=power, flow_c=flow, margin_k=margin, degree_hour_price=degree_hour_price)
+
+    def in_room(self, room_c: float, rod: bool) -> Zone:
+        """Return the zones as they stand in a room, perhaps heated by a rod."""
+        yes = torch.ones_like(self.sheltered)
+        return replace(self, sheltered=yes, indoors_c=torch.full_like(self.indoors_c, room_c), rod=yes & rod)
+
+    def reversible(self, above_c: float, effect: float) -> Zone:
+        """Return the zones with a heat pump that cools from a temperature outdoors on."""
+        above, cold = torch.full_like(self.flow_c, above_c), torch.full_like(self.flow_c, effect)
+        return replace(self, cooling_above_c=above, cooling_effect=cold)
+
+    def range_kwh(self) -> tuple[Tensor, Tensor]:
+        """Return nothing and full power [n] kWh."""
+        return torch.zeros_like(self.power_kwh), self.power_kwh
+
+    def effect(self, outdoors: Tensor) -> Tensor:
+        """Return the heat per electric energy [..., n] at temperatures outdoors [..., n], negative when cooling."""
+        heating = torch.where(self.rod, 1.0, coefficient_of_performance(outdoors, self.flow_c))
+        return torch.where(outdoors > self.cooling_above_c, -self.cooling_effect, heating)
+
+    def drift(self, habits: Rooms, around: Tensor, slot: int | slice) -> Tensor:
+        """Return what sun, people and `around` [B, ..., n] degrees add to air and mass [2, B, ..., n] in a slot."""
+        sun, gain = habits.sun[:, slot], habits.gain_kwh[:, slot]
+        by_outside, by_sun, by_heat = (
+            by.reshape(2, *[1] * (sun.dim() - 1), -1) for by in (self.by_outside, self.by_sun, self.by_heat)
+        )
+        return by_outside * around + by_sun * sun + by_heat * gain
+
+    def around(self, habits: Rooms) -> Tensor:
+        """Return the temperature around the zones [B, T, n]."""
+        return torch.where(self.sheltered, self.indoors_c, habits.outdoors)
+
+    def present(self, actual: Rooms, expected: Rooms, slot: int, slots: int) -> Rooms:
+        """Return weather, people and wishes of `slot`, which are known, as series of length one."""
+        now = slice(slot, slot + 1)
+        series = {name: part[:, now] for name, part in vars(actual).items() if name != "start"}
+        return Rooms(**series, start=actual.start)
+
+    def known(self, actual: Rooms, expected: Rooms, weather: Weather, slot: int) -> Rooms:
+        """Return the weather as forecast, people and wishes as they were up to `slot` and as expected after it."""
+        until, after = slice(slot + 1), slice(slot + 1, None)
+        people = {
+            name: torch.cat([vars(actual)[name][:, until], vars(expected)[name][:, after]], dim=1)
+            for name in ("gain_kwh", "lower", "upper", "setpoint")
+        }
+        outdoors, sun = (part[..., None].expand_as(actual.sun) for part in (weather.temperature, weather.irradiance))
+        return Rooms(outdoors=outdoors, sun=sun, start=expected.start, **people)
+
+    def guard(self, expected: Rooms) -> Envelope:
+        """Return floor and ceiling of the air from which comfort can be kept to the end of the episode.
+
+        The mass is somewhere between what it becomes while the air is as cold and as warm as it may be. With it at its
+        worst, full power must hold the floor at the coldest weather within the margin, and the ceiling at the warmest.
+        """
+        around, margin = self.around(expected), torch.where(self.sheltered, 0.0, self.margin_k)
+        cold, warm = (self.drift(expected, around + sign * margin, slice(None)) for sign in (-1.0, 1.0))
+        effect = self.effect(expected.outdoors) * (1.0 - COP_LOSS_PER_KELVIN * margin) * self.power_kwh
+        coldest = [expected.start[:, 1]]
+        warmest = [expected.start[:, 1]]
+        for t in range(around.shape[1] - 1):
+            low, high = (self.kept[1, 0] * bound[:, t] for bound in (expected.lower, expected.upper))
+            pull, push = (self.by_heat[1] * part[:, t] for part in (effect.clamp(max=0.0), effect.clamp(min=0.0)))
+            coldest.append(low + self.kept[1, 1] * coldest[-1] + cold[1, :, t] + pull)
+            warmest.append(high + self.kept[1, 1] * warmest[-1] + warm[1, :, t] + push)
+        lift = self.by_heat[0] * effect
+        floor, ceiling = [expected.lower[:, -1]], [expected.upper[:, -1]]
+        for t in reversed(range(around.shape[1])):
+            before = max(t - 1, 0)
+            rise = self.kept[0, 1] * coldest[t] + cold[0, :, t] + lift[:, t].clamp(min=0.0)
+            fall = self.kept[0, 1] * warmest[t] + warm[0, :, t] + lift[:, t].clamp(max=0.0)
+            ceiling.append(torch.minimum(expected.upper[:, before], (ceiling[-1] - fall) / self.kept[0, 0]))
+            needed = torch.maximum(expected.lower[:, before], (floor[-1] - rise) / self.kept[0, 0])
+            floor.append(torch.minimum(needed, ceiling[-1]))
+        return Envelope(torch.stack(floor[::-1], dim=1), torch.stack(ceiling[::-1], dim=1))
+
+    def start(self, habits: Rooms) -> Warmth:
+        """Return the temperatures at the beginning."""
+        return Warmth(habits.start[:, 0], habits.start[:, 1])
+
+    def idle(self, state: Warmth, habits: Rooms, slot: int) -> Tensor:
+        """Return air and mass [2, B, n] after a slot without energy."""
+        around = torch.where(self.sheltered, self.indoors_c, habits.outdoors[:, slot])
+        kept = self.kept[:, None]  # [2, 1, 2, n]
+        return kept[:, :, 0] * state.air + kept[:, :, 1] * state.mass + self.drift(habits, around, slot)
+
+    def limits(self, state: Warmth, habits: Rooms, guard: Envelope, slot: int) -> Range:
+        """Return the range that ends the slot within the envelope, as far as possible; a thermostat is the default."""
+        idle, lift = self.idle(state, habits, slot)[0], self.by_heat[0] * self.effect(habits.outdoors[:, slot])
+        ends = [(bound[:, slot + 1] - idle) / lift for bound in (guard.floor, guard.ceiling)]
+        lower = torch.minimum(torch.minimum(*ends).clamp(min=0.0), self.power_kwh)
+        upper = torch.minimum(torch.maximum(*ends).clamp(min=0.0), self.power_kwh)
+        thermostat = (habits.setpoint[:, slot] - idle) / lift
+        return Range(lower, upper, torch.minimum(torch.maximum(thermostat, lower), upper))
+
+    def advance(self, state: Warmth, energy: Tensor, habits: Rooms, slot: int) -> Warmth:
+        """Return the temperatures after a slot in which `energy` [B, n] kWh was used."""
+        heat = self.effect(habits.outdoors[:, slot]) * energy
+        after = self.idle(state, habits, slot) + self.by_heat[:, None] * heat
+        return Warmth(after[0], after[1])
+
+    def discomfort(self, after: Warmth, habits: Rooms, slot: int, slot_hours: float) -> Discomfort:
+        """Return the degree-hours outside the comfort band of the slot."""
+        low, high = habits.lower[:, slot], habits.upper[:, slot]
+        outside = ((low - after.air).clamp(min=0.0) + (after.air - high).clamp(min=0.0)) * slot_hours
+        return Discomfort(cost=outside * self.degree_hour_price, degree_hours=outside)
+
+    def shortfall(self, end: Warmth, habits: Rooms) -> Tensor | None:
+        """Return the energy [B, n] kWh that brings the heat, or in times of cooling the cold, back to the beginning."""
+        effect = self.effect(habits.outdoors).mean(dim=1)
+        missing = self.capacity[0] * (habits.start[:, 0] - end.air) + self.capacity[1] * (habits.start[:, 1] - end.mass)
+        return (missing / effect).clamp(min=0.0)
+
+    def offer(self, rest: Rest[Rooms, Warmth, Envelope]) -> FlexOfferBatch:
+        """Offer any power as long as the energy drawn since now stays near that of the default."""
+        default, states = self.left_alone(rest)
+        air = torch.cat([state.air for state in states])
+        floor, ceiling = (bound[0, rest.slot + 1 :] for bound in (rest.guard.floor, rest.guard.ceiling))
+        effect = self.effect(rest.habits.outdoors[0, rest.slot :])
+        slack = torch.minimum(air - floor, ceiling - air).clamp(min=0.0)
+        response = zone_offer.responses(self.kept, self.by_heat[:, None] * effect)
+        return zone_offer.offer(rest.slot, zone_offer.Room(self.house, self.power_kwh, default, slack, response))
+
+    def linear(self, rest: Rest[Rooms, Warmth, Envelope]) -> LinearBlock:
+        """Return the zones as a linear program; see `zone_program`."""
+        habits, effect = rest.habits, self.effect(rest.habits.outdoors[0])
+        drift = self.drift(habits, self.around(habits), slice(None))[:, 0]
+        state = torch.stack([rest.state.air[0], rest.state.mass[0]])
+        drift[:, rest.slot] += (self.kept * state).sum(dim=1)
+        mean = effect.mean(dim=0)
+        return zone_program.linear(
+            zone_program.Task(
+                slot=rest.slot,
+                slot_hours=rest.slot_hours,
+                power_kwh=self.power_kwh,
+                kept=self.kept,
+                drift=drift.movedim(1, 2),
+                lift=(self.by_heat[:, None] * effect).movedim(1, 2),
+                band=(habits.lower[0].T, habits.upper[0].T),
+                content=self.capacity / mean,
+                start=(self.capacity * habits.start[0]).sum(dim=0) / mean,
+                degree_hour_price=self.degree_hour_price,
+                refill=rest.spot.mean().clamp(min=0.0).expand(len(self.house)),
+            )
+        )
+
+    def holding(self, expected: Rooms) -> Tensor | None:
+        """Return the energy [B, T] kWh that keeps zones at their set-points in a steady state."""
+        lost = self.loss_kwh_per_k * (expected.setpoint - self.around(expected))
+        needed = (lost - self.sun_kwh * expected.sun - expected.gain_kwh) / self.effect(expected.outdoors)
+        return torch.minimum(needed.clamp(min=0.0), self.power_kwh).sum(dim=2)
+
+
+def zone_of(circuit: Circuit, house: Tensor, slot_hours: float) -> Zone:
+    """Return zones [n], all of one circuit, without anything that heats them."""
+    count, nothing = len(house), torch.zeros(len(house), dtype=torch.float64)
+    kept, gains = solve(circuit, slot_hours)
+    outer = circuit.outer_k_per_kw + circuit.inner_k_per_kw
+    masses = [circuit.air_kwh_per_k, circuit.mass_kwh_per_k if math.isfinite(circuit.inner_k_per_kw) else 0.0]
+    return Zone(
+        house=house,
+        power_kwh=nothing,
+        kept=kept[..., None].repeat(1, 1, count),
+        by_outside=gains[:, 0, None].repeat(1, count),
+        by_sun=gains[:, 1, None].repeat(1, count),
+        by_heat=gains[:, 2, None].repeat(1, count),
+        capacity=torch.tensor(masses, dtype=torch.float64)[:, None].repeat(1, count),
+        loss_kwh_per_k=nothing + (1.0 / circuit.leak_k_per_kw + 1.0 / outer) * slot_hours,
+        sun_kwh=nothing + circuit.sun_area_m2 * slot_hours,
+        sheltered=nothing.bool(),
+        indoors_c=nothing,
+        rod=nothing.bool(),
+        flow_c=nothing,
+        cooling_above_c=nothing + torch.inf,
+        cooling_effect=nothing + 1.0,
+        margin_k=nothing,
+        degree_hour_price=nothing,
+    )
