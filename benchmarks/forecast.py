@@ -16,7 +16,9 @@ import torch
 from baselines import catalog
 from benchmarks.figures import Figure, cpu_seconds
 from totalflex_env import config_files
-from totalflex_env.config import DevicesConfig, EnvConfig, EvConfig, GridConfig, HeatPumpConfig, ScenarioConfig
+from totalflex_env.config import DevicesConfig, EnvConfig, GridConfig, ScenarioConfig
+from totalflex_env.devices.ev import EvConfig
+from totalflex_env.devices.heat_pump import HeatPumpConfig
 from totalflex_env.engine.build import build
 from totalflex_env.evaluation import congestion
 from totalflex_env.evaluation.backtest import Scorecard, Setting, backtest

@@ -21,7 +21,7 @@ Record = TypeVar("Record", bound="DataclassInstance")
 
 def map_tensors(record: Record, f: Callable[[Tensor], Tensor]) -> Record:
     """The same record with every tensor replaced by f(tensor)."""
-    return _combine([record], lambda tensors: f(tensors[0]))
+    return combine([record], lambda tensors: f(tensors[0]))
 
 
 def take_rows(record: Record, index: Tensor) -> Record:
@@ -36,22 +36,22 @@ def where_rows(mask: Tensor, a: Record, b: Record) -> Record:
         left, right = tensors
         return torch.where(mask.reshape(-1, *[1] * (left.dim() - 1)), left, right)
 
-    return _combine([a, b], choose)
+    return combine([a, b], choose)
 
 
 def concatenate_rows(records: Sequence[Record]) -> Record:
     """Records of B1, B2, ... rows as one of B1 + B2 + ... rows; what is no tensor comes from the first."""
-    return _combine(records, lambda tensors: torch.cat(list(tensors)))
+    return combine(records, lambda tensors: torch.cat(list(tensors)))
 
 
 def concatenate_devices(records: Sequence[Any]) -> Any:
     """Records of n1, n2, ... devices, their last axis, as one of n1 + n2 + ...; what is no tensor from the first."""
-    return _combine(records, lambda tensors: torch.cat(list(tensors), dim=-1))
+    return combine(records, lambda tensors: torch.cat(list(tensors), dim=-1))
 
 
 def stack_slots(records: Sequence[Record]) -> Record:
     """Records of single slots [B, ...] as one record [B, T, ...]; what is no tensor comes from the first."""
-    return _combine(records, lambda tensors: torch.stack(list(tensors), dim=1))
+    return combine(records, lambda tensors: torch.stack(list(tensors), dim=1))
 
 
 def to(record: Record, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Record:
@@ -67,8 +67,8 @@ def equal(a: Record, b: Record, tolerance: float = 0.0) -> bool:
     return type(a) is type(b) and all(_same(value, vars(b)[name], tolerance) for name, value in vars(a).items())
 
 
-def _combine(records: Sequence[Record], f: Callable[[Sequence[Tensor]], Tensor]) -> Record:
-    """Walk records of one type side by side and replace each group of tensors by f(group)."""
+def combine(records: Sequence[Record], f: Callable[[Sequence[Tensor]], Tensor]) -> Record:
+    """Records of one type as one: each group of tensors at the same place by f(group), all else from the first."""
     return replace(
         records[0],
         **{name: _merge([vars(record)[name] for record in records], f) for name in vars(records[0])},
@@ -81,7 +81,7 @@ def _merge(group: Sequence[Any], f: Callable[[Sequence[Tensor]], Tensor]) -> Any
     if isinstance(first, Tensor):
         return f(group)
     if is_dataclass(first) and not isinstance(first, type):
-        return _combine(group, f)
+        return combine(group, f)
     if isinstance(first, tuple):
         return tuple(_merge(parts, f) for parts in zip(*group, strict=True))
     return first

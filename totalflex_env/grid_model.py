@@ -20,7 +20,7 @@ Real: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RadialTree:
-    """The same grid as a tree: M nodes in the order of a walk from the slack, place 0; a place's feeder comes before it.
+    """The same grid as a tree: M nodes in the order of a walk from the slack, place 0; feeders come before places.
 
     u is a voltage relative to the one without load, so 1 at the slack; j is the current that the tree behind a place
     takes, as it arrives at the slack. Then u = u_feeder + series j, and j is the sum of current_by_kva conj(P + jQ) /

@@ -9,7 +9,7 @@ at which to raise an alarm) and days of test (the scores). All three forecasts k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -177,5 +177,10 @@ def _on(config: EnvConfig, split: str) -> EnvConfig:
 def _part(habits: Scenario, series: Scenario, begin: int) -> Scenario:
     """The record `habits` with the slots from `begin` of all series [D, 2 T, ...] of a long one."""
     slots = habits.spot.shape[1]
-    long = {name: value for name, value in vars(series).items() if value.shape[1] == 2 * slots}
-    return replace(habits, **{name: value[:, begin : begin + slots] for name, value in long.items()})
+
+    def cut(pair: Sequence[Tensor]) -> Tensor:
+        own, long = pair
+        whole = own.dim() > 1 and own.shape[1] == slots and long.shape[1] == 2 * slots
+        return long[:, begin : begin + slots] if whole else own
+
+    return batch.combine([habits, series], cut)

@@ -68,7 +68,7 @@ def joint_scenarios(archive: Archive, expected: Scenario, count: int) -> Scenari
     series = {name: _regressed(archive, name, expected, near) for name in REGRESSED}
     dark = expected.pv_kwh.sum(2, keepdim=True) == 0.0
     series["pv_kwh"] = series["pv_kwh"].masked_fill(dark, 0.0)
-    return replace(drawn, **series)
+    return replace(drawn, base_kwh=series["base_kwh"], base_kvarh=series["base_kvarh"], pv_kwh=series["pv_kwh"])
 
 
 def _nearest(archive: Archive, expected: Scenario, count: int) -> Tensor:

@@ -43,7 +43,8 @@ def feeders_of(net: Net, circuit: Circuit) -> dict[int, int]:
         bus, fed_by = waiting.pop()
         if bus in feeder:
             closing = circuit.branches[branch_between[frozenset((bus, fed_by))]]
-            raise GridError(label(net, *closing), "closes a loop", "a radial grid; grid.reference.solve takes meshed ones")
+            expected = "a radial grid; grid.reference.solve takes meshed ones"
+            raise GridError(label(net, *closing), "closes a loop", expected)
         feeder[bus] = fed_by
         waiting += [(other, bus) for other in neighbours[bus] if other != fed_by]
     return feeder
