@@ -24,7 +24,7 @@ def test_tiny_is_solved_to_the_optimum() -> None:
 
 
 def test_offers_of_a_house_are_assigned_executed_and_settled() -> None:
-    days = [4, 5, 6, 7]
+    days = list(range(8))
     default, traded = run("house", "default_schedule", days), run("house", "flex_offers", days)
     assert float(traded.cost().sum()) < float(default.cost().sum())
     assert traded.outcomes.unmet_kwh.abs().max() < 1e-9

@@ -47,7 +47,7 @@ def from_pandapower(net: Net) -> GridModel:
     # Open ends of lines are no nodes: they carry no load, so that dropping them from the inverse is exact.
     rated = _rated_currents(checked, circuit, elements)
     loading = np.concatenate(circuit.end_admittance[:, elements] / rated[..., None])
-    limits = np.array([_voltage_limits(checked, group) for group in buses.values()])
+    limits = np.array(_voltage_limits(checked, list(buses.values())))
     return GridModel(
         node_names=tuple(" = ".join(label(checked, "bus", bus) for bus in group) for group in buses.values()),
         element_names=tuple(label(checked, *name) for name in names),
@@ -156,8 +156,9 @@ def _rated_currents(net: Net, circuit: Circuit, elements: list[int]) -> NDArray[
     return rated
 
 
-def _voltage_limits(net: Net, buses: list[int]) -> tuple[float, float]:
-    """The tightest band [p.u.] of the buses that are fused into one node."""
-    table = net.bus.loc[buses].reindex(columns=["min_vm_pu", "max_vm_pu"]).astype(float)
-    limits = table.fillna(dict(zip(table.columns, _VOLTAGE_BAND)))
-    return float(limits.min_vm_pu.max()), float(limits.max_vm_pu.min())
+def _voltage_limits(net: Net, nodes: list[list[int]]) -> list[tuple[float, float]]:
+    """The tightest band [p.u.] of the buses that are fused into each node."""
+    table = net.bus.reindex(columns=["min_vm_pu", "max_vm_pu"]).astype(float)
+    table = table.fillna(dict(zip(table.columns, _VOLTAGE_BAND)))
+    lower, upper = table.min_vm_pu.to_dict(), table.max_vm_pu.to_dict()
+    return [(max(lower[bus] for bus in buses), min(upper[bus] for bus in buses)) for buses in nodes]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from totalflex_env import batch
 from totalflex_env.grid_model import GridModel, PowerFlow
 
 MAX_ITERATIONS = 120
@@ -33,6 +34,18 @@ def solve(
     1e-6 in float32 unless told), so that it does not depend on the other rows. Gradients of voltage and loading are
     those of the exact solution; they are zero for rows that did not converge.
     """
+    # On a CPU, parts that stay in its cache; a GPU takes all rows at once.
+    size = _CACHED_ROWS if active_kw.device.type == "cpu" else max(len(active_kw), 1)
+    parts = [
+        _solve(grid, *power, tolerance, max_iterations)
+        for power in zip(torch.split(active_kw, size), torch.split(reactive_kvar, size))
+    ]
+    return parts[0] if len(parts) == 1 else batch.concatenate_rows(parts)
+
+
+def _solve(
+    grid: GridModel, active_kw: Tensor, reactive_kvar: Tensor, tolerance: float | None, max_iterations: int
+) -> PowerFlow:
     voltage, current, converged, iterations = operating_point(grid, active_kw, reactive_kvar, tolerance, max_iterations)
     loading = _Root.apply(torch.maximum(*_squared(end_loadings(grid, current)).chunk(2, dim=-1)))  # type: ignore[no-untyped-call]
     return PowerFlow(_squared(voltage).sqrt(), loading, converged, iterations)
@@ -96,8 +109,7 @@ class _FixedPoint(torch.autograd.Function):
     def forward(
         ctx: Any, injection: Tensor, impedance: Tensor, no_load: Tensor, tolerance: float, max_iterations: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        parts = [_iterate(part, impedance, no_load, tolerance, max_iterations) for part in _in_cache(injection)]
-        voltage, converged, iterations = (torch.cat(results) for results in zip(*parts))
+        voltage, converged, iterations = _iterate(injection, impedance, no_load, tolerance, max_iterations)
         ctx.save_for_backward(injection, impedance, voltage, converged)
         ctx.mark_non_differentiable(converged, iterations)
         ctx.tolerance, ctx.max_iterations = tolerance, max_iterations
@@ -109,15 +121,8 @@ class _FixedPoint(torch.autograd.Function):
         injection, impedance, voltage, converged = ctx.saved_tensors
         gradient = gradients[0].where(converged.unsqueeze(-1), 0.0)
         slope = -injection / voltage.conj().square()
-        parts = zip(_in_cache(gradient), _in_cache(slope))
-        adjoint = torch.cat([_adjoint(*part, impedance, ctx.tolerance, ctx.max_iterations) for part in parts])
+        adjoint = _adjoint(gradient, slope, impedance, ctx.tolerance, ctx.max_iterations)
         return (adjoint @ impedance.conj()) / voltage, None, None, None, None
-
-
-def _in_cache(rows: Tensor) -> tuple[Tensor, ...]:
-    """Rows in parts that stay in the cache of a CPU while they are iterated; a GPU takes all of them at once."""
-    size = _CACHED_ROWS if rows.device.type == "cpu" else max(len(rows), 1)
-    return torch.split(rows, size)
 
 
 def _adjoint(gradient: Tensor, slope: Tensor, impedance: Tensor, tolerance: float, max_iterations: int) -> Tensor:

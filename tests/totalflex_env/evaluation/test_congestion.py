@@ -136,7 +136,7 @@ def test_consecutive_days_follow_each_other() -> None:
     days = consecutive(config(), 3)
     long = build(config().model_copy(update={"slots": 192})).source.draw([0, 1, 2])[0]
     assert torch.equal(torch.cat([days.before.base_kwh, days.actual.base_kwh], dim=1), long.base_kwh)
-    assert not torch.equal(days.before.need_kwh, days.actual.need_kwh)
+    assert not torch.equal(days.before.habits[0].need_kwh, days.actual.habits[0].need_kwh)
     assert days.actual.ambient.shape == days.expected.ambient.shape
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from totalflex_env.errors import OfferError
 from totalflex_env.flexoffer.exact import ExactAggregate, aggregate_exact
+from totalflex_env.flexoffer.hull import search
 from totalflex_env.flexoffer.kinds import Exactness, Members, to_kwh
 from totalflex_env.flexoffer.makers import (
     LossyBattery,
@@ -91,6 +92,26 @@ def test_mixed_kinds_answer_outside_exactly_where_no_mixture_exists(
         assert (found.answer != Answer.OUTSIDE) == program.contains(profile)
         if found.answer == Answer.OUTSIDE:
             check_certificate(aggregate, profile, found, polymatroid=False)
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10_000), scale=st.sampled_from([1e-2, 1.0]), hair=st.sampled_from([1e-9, 1e-5]))
+@example(seed=496, scale=0.1, hair=1e-9)
+def test_a_hull_of_few_points_settles_targets_a_hair_from_a_vertex(seed: int, scale: float, hair: float) -> None:
+    """Points on a coarse grid share planes: some weights are 0. Only a hair lost in rounding may stay unsettled."""
+    draw = torch.Generator().manual_seed(seed)
+    points = scale * torch.randint(-2, 3, (6, 1 + seed % 5), generator=draw).double()
+    target = points[0] + hair * torch.randint(-1, 2, points[0].shape, generator=draw)
+    found = search(lambda direction: points[(points @ direction).argmax()], target, 0.1 * hair, 60, target)
+    if found is None:
+        assert hair < 1e-6 * scale
+    elif found.inside:
+        kept = torch.stack([points[(points @ direction).argmax()] for direction in found.directions])
+        assert float((found.weights @ kept - target).norm()) <= 0.1001 * hair
+        assert float(found.weights.sum()) == pytest.approx(1.0)
+    else:
+        assert found.distance > 0.0
+        assert float(found.normal @ target - (points @ found.normal).max()) == pytest.approx(found.distance, rel=1e-4)
 
 
 def test_h1_summed_totals_allow_what_two_vehicles_cannot_do() -> None:

@@ -14,8 +14,10 @@ from torch import Tensor
 from totalflex_env.errors import OfferError
 from totalflex_env.flexoffer.exact import aggregate_exact
 from totalflex_env.flexoffer.kinds import Assignments, Members, to_kwh
+from totalflex_env.flexoffer.makers import numbered, programmes
 from totalflex_env.flexoffer.members import empty, identities, select
 from totalflex_env.flexoffer.offers import load
+from totalflex_env.flexoffer.starts import best_starts, count_windows
 from totalflex_env.flexoffer.support import energy_bounds, respond, respond_members, support, support_width
 
 RandomMembers = Callable[..., Members]
@@ -102,6 +104,16 @@ def test_energy_bounds_are_paramodular(seed: int, random_members: RandomMembers)
     assert (b[x] + b[y] >= b[x | y] + b[x & y] - 1e-9).all()
     assert (p[x] + p[y] <= p[x | y] + p[x & y] + 1e-9).all()
     assert (b[x] - p[y] >= b[x & ~y] - p[y & ~x] - 1e-9).all()
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 4, 8])
+def test_a_window_of_all_slots_starts_at_the_first_of_the_best(slots: int) -> None:
+    """The grid is no longer than the window: the ranges of 2^level starts reach beyond its end."""
+    window = torch.tensor([0]), torch.tensor([slots - 1])
+    machine = programmes(numbered(1), slots, window, torch.ones(1, 1).double())
+    direction = prices(0, 20, slots)
+    first = (direction == direction.amax(1, keepdim=True)).long().argmax(1)
+    assert torch.equal(best_starts(count_windows(machine.programmes), direction)[:, 0], first)
 
 
 def test_an_empty_aggregate_answers_nothing() -> None:
