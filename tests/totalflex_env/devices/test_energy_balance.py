@@ -116,15 +116,22 @@ def test_one_capacity_is_the_first_order_store() -> None:
 @settings(max_examples=4)
 @given(seed=SEED)
 def test_a_tank_gives_what_is_drawn(seed: int) -> None:
-    """At the temperature of its room a tank loses nothing at first, and every kWh drawn cools it by 1 / C kelvin."""
-    kind, today = HotWaterConfig(count=3, loss_kwh_per_day=1e-9), day(seed)
+    """A tank holds what heats it less what is drawn and what it loses to its room, over random days."""
+    kind, today, rng = HotWaterConfig(count=3), day(seed), torch.Generator().manual_seed(seed)
     family, habits = kind.build(2, HOURS), kind.draw(np.random.default_rng(seed), today)
-    state = family.start(habits)
+    guard, state, capacity = family.guard(kind.expected(today)), family.start(habits), family.capacity[0]
+    leak = 45.0 * 24.0 / kind.loss_kwh_per_day  # K/kW
+    content, left = capacity * state.air[0], torch.exp(-HOURS / (leak * capacity))
     for slot in range(SLOTS):
-        state = family.advance(state, torch.zeros(1, 3).double(), habits, slot)
-    drawn = -habits.gain_kwh.sum(dim=1)
-    torch.testing.assert_close((kind.setpoint_c - state.air) * family.capacity[0], drawn, rtol=0.0, atol=1e-6)
-    assert float(drawn.min()) > 0.5
+        allowed = family.limits(state, habits, guard, slot)
+        energy, outside = wild(allowed.lower, allowed.upper, rng), habits.outdoors[0, slot]
+        heat = habits.gain_kwh[0, slot] + family.effect(outside) * energy[0]
+        steady = kind.room_c + leak * heat / HOURS  # where the temperature would settle
+        lost = heat + capacity * (1.0 - left) * (state.air[0] - steady)
+        content = content + heat - lost
+        state = family.advance(state, energy, habits, slot)
+    torch.testing.assert_close(capacity * state.air[0], content, rtol=0.0, atol=1e-9)
+    assert float(-habits.gain_kwh.sum(dim=1).max()) > 0.5
 
 
 @pytest.mark.parametrize("kind", [HeavyHouseConfig(count=2), HotWaterConfig(count=2), OfficeConfig(count=1)])
