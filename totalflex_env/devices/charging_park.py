@@ -23,8 +23,8 @@ SESSIONS_PER_DAY = 4
 class ChargingParkConfig(DeviceSettings):
     """Chargers of public parks, 'chargers' of them in a row behind one connection; `count` is the number of chargers.
 
-    Stays and energies are of the order of public sessions in the ACN data (Lee, Li and Low, "ACN-Data: analysis and
-    applications of an open EV charging dataset", e-Energy 2019): some hours and about 10 kWh.
+    Stays of some hours and energies of about 10 kWh are assumptions. Measured sessions, at workplaces: Lee, Li and Low,
+    "ACN-Data: Analysis and Applications of an Open EV Charging Dataset", e-Energy 2019.
     """
 
     family: ClassVar[type[Storage]] = Storage

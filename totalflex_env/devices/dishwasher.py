@@ -15,7 +15,7 @@ from totalflex_env.devices.wet import Machine
 class DishwasherConfig(DeviceSettings):
     """Dishwashers: a fixed programme, loaded in the evening and run by the morning.
 
-    The heating of the water at the beginning and for rinsing, as in an economy programme.
+    It heats water at the beginning and for rinsing, as an economy programme does; the powers are assumed.
     """
 
     family: ClassVar[type[Appliance]] = Appliance

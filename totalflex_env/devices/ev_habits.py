@@ -1,9 +1,9 @@
 """When people plug in their vehicles at home, as 78 users in Trondheim did in 2018 to 2020.
 
 Fitted to 4,951 sessions of Sørensen et al., "Residential electric vehicle charging datasets from apartment buildings",
-Data in Brief 2021 (CC BY 4.0). Six in ten stay the night: their arrivals have two peaks, after work and after the
-evening's last errand, and neither departure nor energy depends on the arrival. The others are short, and the shorter
-they are the less they charge.
+Data in Brief 2021 (CC BY 4.0), which describes 6,878 of 97 users. Six in ten stay the night: their arrivals have two
+peaks, after work and after the evening's last errand, and neither departure nor energy depends on the arrival. The
+others are short, and the shorter they are the less they charge.
 """
 
 from __future__ import annotations

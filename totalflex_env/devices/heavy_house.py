@@ -17,8 +17,8 @@ from totalflex_env.devices.zone import Rooms, Zone, zone_of
 class HeavyHouseConfig(DeviceSettings):
     """Air-source heat pumps with floor heating in houses of two heat capacities (2R2C) with sun and people.
 
-    Structure and order of the numbers: Bacher and Madsen, "Identifying suitable models for the heat dynamics of
-    buildings", Energy and Buildings 43 (2011), model TiTe, scaled to a house of 150 m2.
+    Models of this kind: Bacher and Madsen, "Identifying suitable models for the heat dynamics of buildings", Energy and
+    Buildings 43 (2011), fitted to a light wooden building. The numbers are assumptions for a heavier house of 150 m2.
     """
 
     family: ClassVar[type[Zone]] = Zone

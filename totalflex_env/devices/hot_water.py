@@ -19,10 +19,10 @@ from totalflex_env.units import SLOTS_PER_DAY
 KWH_PER_LITRE_AND_KELVIN = 4.186 / 3600.0
 
 TAPPING = ((0.45, 7.5, 1.0), (0.15, 13.0, 1.5), (0.40, 20.0, 1.5))
-"""Share of a day's water, mean local hour and spread in hours: the peaks of EN 16147's tapping cycles."""
+"""Share of a day's water, mean local hour and spread in hours: an assumption."""
 
 TAPS = 12
-"""Draws of a household a day, about those of tapping cycle M of EN 16147."""
+"""Draws of a household a day, an assumption."""
 
 
 class HotWaterConfig(DeviceSettings):
@@ -32,10 +32,8 @@ class HotWaterConfig(DeviceSettings):
     power_kw: PositiveFloat = Field(0.6, description="electric power")
     rod: bool = Field(False, description="heated by a rod, one kWh of heat per kWh")
     litres: PositiveFloat = 200.0
-    loss_kwh_per_day: PositiveFloat = Field(
-        1.5, description="standing loss at 45 K, about energy class B of EU 812/2013"
-    )
-    daily_kwh: PositiveFloat = Field(5.845, description="mean heat drawn a day, tapping cycle M of EN 16147")
+    loss_kwh_per_day: PositiveFloat = Field(1.5, description="standing loss at 45 K, an assumption")
+    daily_kwh: PositiveFloat = Field(5.845, description="mean heat drawn a day, load profile M of EU 812/2013")
     daily_log_spread: NonNegativeFloat = Field(0.3, description="standard deviation of the logarithm of a day's draw")
     setpoint_c: float = 52.0
     lower_c: float = Field(42.0, description="comfort band")

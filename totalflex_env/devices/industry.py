@@ -18,7 +18,7 @@ from totalflex_env.units import SLOT_HOURS
 class IndustryConfig(DeviceSettings):
     """Batch processes: an order released during the afternoon goes through all steps before it is due.
 
-    Steps and powers are those of a batch heat treatment as an example: preheating, hardening in a furnace, tempering.
+    Steps and powers are an assumed example, a batch heat treatment: preheating, hardening in a furnace, tempering.
     """
 
     family: ClassVar[type[Appliance]] = Appliance

@@ -19,8 +19,8 @@ SATURDAY = 5
 class OfficeConfig(DeviceSettings):
     """Offices with a reversible heat pump, gains of people and machines, and comfort that matters while they are there.
 
-    Per square metre: heat capacities of a medium building and the coupling of its mass after ISO 13790, comfort of
-    category II and gains of an office after EN 16798-1.
+    Per square metre: heat capacity of a medium building and the coupling of its mass after ISO 13790. The other
+    numbers, comfort and gains among them, are assumptions.
     """
 
     family: ClassVar[type[Zone]] = Zone

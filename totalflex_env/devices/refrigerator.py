@@ -13,7 +13,7 @@ from totalflex_env.devices.thermal import Climate, Thermal
 
 
 class RefrigeratorConfig(DeviceSettings):
-    """Refrigerators in a heated room: about 100 kWh a year, energy class E of EU 2019/2016."""
+    """Refrigerators in a heated room: about 100 kWh a year, an assumption."""
 
     family: ClassVar[type[Thermal]] = Thermal
     power_kw: PositiveFloat = 0.07

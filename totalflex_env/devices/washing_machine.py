@@ -15,8 +15,8 @@ from totalflex_env.devices.wet import Machine
 class WashingMachineConfig(DeviceSettings):
     """Washing machines: a warm or a cold programme, loaded in the afternoon and run by the evening.
 
-    Power per quarter-hour after Stamminger, "Synergy potential of smart domestic appliances in renewable energy
-    systems" (Smart-A project, 2009).
+    Power per quarter-hour is assumed. On how such machines draw power: Stamminger, "Synergy Potential of Smart
+    Appliances" (report D2.3 of the project Smart-A, 2009).
     """
 
     family: ClassVar[type[Appliance]] = Appliance

@@ -26,7 +26,10 @@ TRONDHEIM = SessionColumns(
 ELAADNL = SessionColumns(
     start="UTCTransactionStart", end="UTCTransactionStop", energy="TotalEnergy", user="StartCard", form="%d-%m-%Y %H:%M"
 )
-"""Open transactions of the public stations of ElaadNL, the Netherlands, 2019."""
+"""Open transactions of the public stations of ElaadNL, the Netherlands, 2019.
+
+Times are read as UTC, as their columns are named; a copied description of the file says that they are local.
+"""
 
 _ACN = SessionColumns(
     start="connectionTime", end="disconnectTime", energy="kWhDelivered", user="userID", form="%a, %d %b %Y %H:%M:%S GMT"

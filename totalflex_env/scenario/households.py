@@ -1,8 +1,9 @@
 """What homes consume without their flexible devices: a course of the day, and the chance of who cooks when.
 
 Homes differ in size, and each wanders around the common course on its own, so that their peaks do not coincide: the
-highest quarter-hour of a winter grows with the number n of homes as Velander's formula has it for Danish homes without
-electric heating, n k1 W + k2 sqrt(n W), W kWh a year, k1 = 0.00033, k2 = 0.05 (docs/data.md compares).
+highest quarter-hour of a winter grows with the number n of homes about as Velander's formula has it, n k1 W + k2
+sqrt(n W), W kWh a year, with k1 = 0.00033 and k2 = 0.05 assumed for homes without electric heating (docs/data.md
+compares).
 """
 
 from __future__ import annotations

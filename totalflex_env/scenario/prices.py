@@ -63,7 +63,8 @@ HARMONISED_LIMITS = (-500.0, 4000.0)
 """Lowest and highest day-ahead price of the European auction, EUR/MWh."""
 
 BALANCING_LIMIT = 15_000.0
-"""EUR/MWh that no spread exceeds: balancing energy is priced within it, up and down (ACER decision 03/2022)."""
+"""EUR/MWh that no spread exceeds, an assumption: the transitional limit of prices of balancing energy, up and down,
+that ACER decision 03/2022 set until July 2026."""
 
 
 @dataclass(frozen=True)
