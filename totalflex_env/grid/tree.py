@@ -1,9 +1,8 @@
 """The power flow of a radial grid as sweeps over its tree, sixteen rows at a time in the vector registers of the CPU.
 
 The same equations as `grid.power_flow` in the form of `RadialTree`: backward, currents add up from the leaves to the
-slack; forward, voltages fall from the slack to the leaves (Shirmohammadi et al., "A compensation-based power flow
-method for weakly meshed distribution and transmission networks", IEEE Trans. Power Systems 3(2), 1988). That takes
-about 25 operations per node and iteration, where the dense matrix takes 8 per pair of nodes.
+slack; forward, voltages fall from the slack to the leaves (Shirmohammadi et al., IEEE Trans. Power Systems 3(2), 1988).
+That takes about 25 operations per node and iteration, where the dense matrix takes 8 per pair of nodes.
 
 numba compiles `_solve_rows` at the first call, for its one signature, and caches it beside this file or in the user's
 cache. It does not vectorise the sweeps by itself (a node's row might overlap its feeder's): they are written with a
