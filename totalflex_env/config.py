@@ -79,7 +79,7 @@ class ForecastConfig(Settings):
 
     load: ErrorConfig = Field(ErrorConfig(deviation=0.4, memory_h=2.0), description="share of a house's mean load")
     pv: ErrorConfig = Field(ErrorConfig(deviation=0.10, memory_h=5.0), description="share of installed power, by day")
-    wind: ErrorConfig = Field(ErrorConfig(deviation=0.10, memory_h=6.0), description="share of installed power")
+    wind: ErrorConfig = Field(ErrorConfig(deviation=0.103, memory_h=6.0), description="share of installed power")
     temperature: ErrorConfig = Field(ErrorConfig(deviation=1.0, memory_h=12.0), description="kelvin")
     spread_memory_h: PositiveFloat = Field(1.6, description="hours after which an imbalance spread has faded to 1/e")
 
@@ -91,14 +91,14 @@ class PriceConfig(Settings):
     spot_deviation: NonNegativeFloat = Field(45.0, description="of the residual around season, weekday and hour")
     spot_shape: NonNegativeFloat = Field(1.0, description="scale of the course of the day and the week")
     era: Literal["hourly", "15min"] = Field("hourly", description="imbalance settled by the hour, or since 2025-03-04")
-    up_share: float = Field(0.22, ge=0.0, le=1.0, description="share of time with up-regulation; 0.40 since 2025")
-    down_share: float = Field(0.35, ge=0.0, le=1.0, description="share of time with down-regulation; 0.50 since 2025")
+    up_share: float = Field(0.22, ge=0.0, le=1.0, description="share of time with up-regulation; 0.35 since 2025")
+    down_share: float = Field(0.35, ge=0.0, le=1.0, description="share of time with down-regulation; 0.55 since 2025")
     spread_mean: NonNegativeFloat = Field(44.0, description="mean |imbalance - spot| where it is not 0; 102 since 2025")
 
     @model_validator(mode="before")
     @classmethod
     def _of_the_era(cls, fields: Any) -> Any:
-        since_2025 = {"up_share": 0.40, "down_share": 0.50, "spread_mean": 102.0}
+        since_2025 = {"up_share": 0.35, "down_share": 0.55, "spread_mean": 102.0}
         return {**since_2025, **fields} if isinstance(fields, dict) and fields.get("era") == "15min" else fields
 
     @model_validator(mode="after")

@@ -215,6 +215,7 @@ class Appliance(Family[Windows, Started, None]):
             row_lower=flat(torch.ones(runs * count), gap),
             row_upper=flat(torch.ones(runs * count), torch.full(gap.shape, torch.inf)),
             energy=energy_map((first + at, device, begin[run, device, first], energy)),
+            row_names=(("one start of each run", once.numel()), ("one run after the other", after.numel())),
         )
 
     def bid(self, view: View[Windows, Started]) -> Bid:

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from totalflex_env.devices.family import Day, DeviceSettings
 from totalflex_env.devices.storage import Sessions, Storage
+from totalflex_env.dice import Array, Dice
 from totalflex_env.errors import ConfigError
 from totalflex_env.units import kwh_from_kw
 
@@ -60,14 +60,14 @@ class ChargingParkConfig(DeviceSettings):
             connection_kwh=torch.full((parks,), self.connection_kw * slot_hours, dtype=torch.float64),
         )
 
-    def draw(self, rng: np.random.Generator, day: Day) -> Sessions:
+    def draw(self, dice: Dice, day: Day) -> Sessions:
         """Draw arrivals spread over the open hours, each charger serving one vehicle after the other."""
         size = (SESSIONS_PER_DAY * self._days(day), self.count)
-        arrival = np.sort(self._arrivals(rng, day, size), axis=0)
-        stay = self.stay_median_h * np.exp(self.stay_log_spread * rng.standard_normal(size))
-        need = self.need_median_kwh * np.exp(self.need_log_spread * rng.standard_normal(size))
-        comes = rng.random(size) < self.sessions_per_day / SESSIONS_PER_DAY
-        parts = (torch.from_numpy(part)[None] for part in (arrival, arrival + stay, need, comes))
+        arrival = np.sort(self._arrivals(dice, day, size), axis=1)
+        stay = self.stay_median_h * np.exp(self.stay_log_spread * dice.normal(*size))
+        need = self.need_median_kwh * np.exp(self.need_log_spread * dice.normal(*size))
+        comes = dice.uniform(*size) < self.sessions_per_day / SESSIONS_PER_DAY
+        parts = (torch.from_numpy(part) for part in (arrival, arrival + stay, need, comes))
         return self._sessions(day, *parts)
 
     def expected(self, day: Day) -> Sessions:
@@ -100,11 +100,11 @@ class ChargingParkConfig(DeviceSettings):
     def _days(self, day: Day) -> int:
         return math.ceil(day.end_hour / 24.0)
 
-    def _arrivals(self, rng: np.random.Generator, day: Day, size: tuple[int, int]) -> NDArray[np.float64]:
-        """Uniform arrivals [K, n] in local hours of the first day, as many for every day."""
+    def _arrivals(self, dice: Dice, day: Day, size: tuple[int, int]) -> Array:
+        """Uniform arrivals [B, K, n] in local hours of the first day, as many for every day."""
         first, last = self.open_hours
         begins = 24.0 * np.repeat(np.arange(self._days(day)), SESSIONS_PER_DAY)
-        return begins[:, None] + rng.uniform(first, last, size)
+        return begins[:, None] + (first + (last - first) * dice.uniform(*size))
 
     def _sessions(self, day: Day, arrival_h: Tensor, departure_h: Tensor, need: Tensor, comes: Tensor) -> Sessions:
         """Put local hours [B, K, n] on slots; a vehicle waits for the one before it to leave, and may then not stay."""

@@ -7,17 +7,15 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor
 
 from totalflex_env.devices import ev_habits
 from totalflex_env.devices.family import Day, DeviceSettings
 from totalflex_env.devices.storage import Sessions, Storage
+from totalflex_env.dice import Array, Dice
 from totalflex_env.errors import ConfigError
 from totalflex_env.units import kwh_from_kw
-
-Hours = NDArray[np.float64]
 
 
 class EvConfig(DeviceSettings):
@@ -69,24 +67,27 @@ class EvConfig(DeviceSettings):
         measured = isinstance(fields, dict) and fields.get("habits") == "trondheim"
         return {**ev_habits.EXPECTED, **fields} if measured else fields
 
-    def draw(self, rng: np.random.Generator, day: Day) -> Sessions:
+    def draw(self, dice: Dice, day: Day) -> Sessions:
         """Draw the session of every evening."""
         size = (self._evenings(day), self.count)
-        arrival, departure, need = self._drawn(rng, size)
-        here = rng.random(size) < self.plugged_share if self.plugged_share < 1.0 else np.full(size, True)
-        return self._sessions(day, *(torch.from_numpy(part)[None] for part in (arrival, departure, need, here)))
+        arrival, departure, need = self._drawn(dice, size)
+        certain = self.plugged_share >= 1.0
+        here = np.full(arrival.shape, True) if certain else dice.uniform(*size) < self.plugged_share
+        return self._sessions(day, *(torch.from_numpy(part) for part in (arrival, departure, need, here)))
 
-    def _drawn(self, rng: np.random.Generator, size: tuple[int, int]) -> tuple[Hours, Hours, Hours]:
+    def _drawn(self, dice: Dice, size: tuple[int, int]) -> tuple[Array, Array, Array]:
         """Local hours of arrival and departure, and needs in kWh; those of commuters are all independent."""
         if self.pool:
-            arrival, stay, need = np.moveaxis(np.array(self.pool)[rng.integers(len(self.pool), size=size)], -1, 0)
+            drawn = np.array(self.pool)[dice.integers(len(self.pool), *size)]
+            arrival, stay, need = (np.ascontiguousarray(drawn[..., column]) for column in range(3))
             return arrival, arrival + stay, need
         if self.habits == "trondheim":
-            measured = ev_habits.draw(rng, size)
+            measured = ev_habits.draw(dice, *size)
             return measured.arrival_hour, measured.departure_hour, measured.need_kwh
-        arrival = rng.normal(self.arrival_hour, self.arrival_spread_h, size)
-        departure = rng.uniform(self.departure_first_hour, self.departure_last_hour, size)
-        return arrival, departure, self.need_median_kwh * np.exp(self.need_log_spread * rng.standard_normal(size))
+        first, last = self.departure_first_hour, self.departure_last_hour
+        arrival = self.arrival_hour + self.arrival_spread_h * dice.normal(*size)
+        departure = first + (last - first) * dice.uniform(*size)
+        return arrival, departure, self.need_median_kwh * np.exp(self.need_log_spread * dice.normal(*size))
 
     def expected(self, day: Day) -> Sessions:
         """Return the mean session of every evening."""

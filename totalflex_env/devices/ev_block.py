@@ -12,6 +12,7 @@ from torch import Tensor
 
 from totalflex_env.devices.appliance import Appliance, Windows
 from totalflex_env.devices.family import Day, DeviceSettings
+from totalflex_env.dice import Dice
 from totalflex_env.errors import ConfigError
 from totalflex_env.units import SLOT_HOURS, kwh_from_kw
 
@@ -41,11 +42,11 @@ class EvBlockConfig(DeviceSettings):
             linked=torch.zeros(self.count, dtype=torch.bool),
         )
 
-    def draw(self, rng: np.random.Generator, day: Day) -> Windows:
+    def draw(self, dice: Dice, day: Day) -> Windows:
         """Draw normal arrivals and lognormal needs, rounded up to whole slots."""
-        arrival = rng.normal(self.arrival_hour, self.arrival_spread_h, self.count)
-        need = self.need_median_kwh * np.exp(self.need_log_spread * rng.standard_normal(self.count))
-        return self._windows(day, torch.from_numpy(arrival)[None], torch.from_numpy(need)[None])
+        arrival = self.arrival_hour + self.arrival_spread_h * dice.normal(self.count)
+        need = self.need_median_kwh * np.exp(self.need_log_spread * dice.normal(self.count))
+        return self._windows(day, torch.from_numpy(arrival), torch.from_numpy(need))
 
     def expected(self, day: Day) -> Windows:
         """Return the mean arrival and the mean need."""

@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from totalflex_env.dice import Array, Dice
 
 SESSIONS_PER_DAY = 0.47
 """Mean number of sessions of a vehicle and day; the median vehicle comes every third day."""
@@ -69,13 +68,13 @@ class EvSessions:
     need_kwh: Array
 
 
-def draw(rng: np.random.Generator, size: tuple[int, ...]) -> EvSessions:
-    """Draw independent sessions of the given shape."""
-    stays = rng.random(size) < OVERNIGHT_SHARE
-    evening = 12.0 + _hour(rng, OVERNIGHT_ARRIVAL, size)
-    morning = 24.0 + _hour(rng, OVERNIGHT_DEPARTURE, size)
-    early = 12.0 + _hour(rng, SHORT_ARRIVAL, size)
-    length, other, amount = (rng.standard_normal(size) for _ in range(3))
+def draw(dice: Dice, *shape: int) -> EvSessions:
+    """Draw independent sessions [B, *shape]."""
+    stays = dice.uniform(*shape) < OVERNIGHT_SHARE
+    evening = 12.0 + _hour(dice, OVERNIGHT_ARRIVAL, shape)
+    morning = 24.0 + _hour(dice, OVERNIGHT_DEPARTURE, shape)
+    early = 12.0 + _hour(dice, SHORT_ARRIVAL, shape)
+    length, other, amount = (dice.normal(*shape) for _ in range(3))
     hours = np.exp(SHORT_LOG_HOURS[0] + SHORT_LOG_HOURS[1] * length)
     of_length = SHORT_CORRELATION * length + np.sqrt(1.0 - SHORT_CORRELATION**2) * other
     return EvSessions(
@@ -91,7 +90,7 @@ def draw(rng: np.random.Generator, size: tuple[int, ...]) -> EvSessions:
     )
 
 
-def _hour(rng: np.random.Generator, share: Array, size: tuple[int, ...]) -> Array:
+def _hour(dice: Dice, share: Array, shape: tuple[int, ...]) -> Array:
     """A time within one of consecutive hours that have these shares, evenly within the hour."""
     ends = np.cumsum(share) / share.sum()
-    return np.asarray(np.searchsorted(ends, rng.random(size), side="right") + rng.random(size))
+    return np.asarray(np.searchsorted(ends, dice.uniform(*shape), side="right") + dice.uniform(*shape))

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
-import numpy as np
 import torch
 from pydantic import BaseModel, Field, NonNegativeInt, model_validator
 from torch import Tensor
 
 from totalflex_env import batch
 from totalflex_env.devices.bidding import Bid, View, stay
+from totalflex_env.dice import Dice
 from totalflex_env.errors import ConfigError
 from totalflex_env.linear_types import LinearBlock
 from totalflex_env.settings import Settings
@@ -243,9 +243,9 @@ class DeviceSettings(BaseModel, ABC):
     def build(self, houses: int, slot_hours: float) -> Family[Any, Any, Any]:
         """Return the parameters of all devices of this kind, float64, in a grid of so many houses."""
 
-    @abstractmethod
-    def draw(self, rng: np.random.Generator, day: Day) -> Any:
-        """Draw the habits [1, ...] of one episode."""
+    def draw(self, dice: Dice, day: Day) -> Any:
+        """Draw the habits [B, ...] of B episodes; unless a kind says otherwise, nothing is random about them."""
+        return self.expected(day)
 
     @abstractmethod
     def expected(self, day: Day) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
@@ -17,8 +16,12 @@ class HeatPumpConfig(DeviceSettings):
 
     family: ClassVar[type[Thermal]] = Thermal
     power_kw: tuple[PositiveFloat, PositiveFloat] = Field((3.0, 5.0), description="smallest and largest electric power")
-    resistance_k_per_kw: PositiveFloat = Field(4.5, description="of the house's envelope")
-    capacitance_kwh_per_k: PositiveFloat = Field(8.0, description="of the house")
+    resistance_k_per_kw: PositiveFloat = Field(
+        4.5, description="of the house's envelope: 140 m2, 119 kWh/m2 a year at 2,700 degree days (Assens Fjernvarme)"
+    )
+    capacitance_kwh_per_k: PositiveFloat = Field(
+        8.0, description="of the house: 206 kJ/K m2, between a medium (165) and a heavy (260) building of ISO 13790"
+    )
     setpoint_c: float = 21.0
     band_k: PositiveFloat = Field(1.0, description="comfort band is the set-point plus and minus this")
     flow_c: float = Field(40.0, description="supply temperature that the coefficient of performance refers to")
@@ -46,10 +49,6 @@ class HeatPumpConfig(DeviceSettings):
             room_c=self.same(self.setpoint_c),
             room_cop=self.same(1.0),
         )
-
-    def draw(self, rng: np.random.Generator, day: Day) -> Climate:
-        """Return what follows from the weather."""
-        return self.expected(day)
 
     def expected(self, day: Day) -> Climate:
         """Return what follows from the weather."""

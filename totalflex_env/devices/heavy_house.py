@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
@@ -53,10 +52,6 @@ class HeavyHouseConfig(DeviceSettings):
         )
         zone = zone_of(circuit, self.houses_of(houses), slot_hours)
         return zone.with_pump(self.power_kw * slot_hours, self.flow_c, self.margin_k, self.degree_hour_price)
-
-    def draw(self, rng: np.random.Generator, day: Day) -> Rooms:
-        """Return what follows from the weather: people are as always."""
-        return self.expected(day)
 
     def expected(self, day: Day) -> Rooms:
         """Return the weather and steady gains; a day begins with the mass as warm as the air."""

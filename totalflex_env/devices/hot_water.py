@@ -14,6 +14,7 @@ from totalflex_env.devices.circuit import Circuit
 from totalflex_env.devices.family import Day, DeviceSettings
 from totalflex_env.devices.thermal import coefficient_of_performance
 from totalflex_env.devices.zone import Rooms, Zone, zone_of
+from totalflex_env.dice import Dice
 from totalflex_env.units import SLOTS_PER_DAY
 
 KWH_PER_LITRE_AND_KELVIN = 4.186 / 3600.0
@@ -21,8 +22,8 @@ KWH_PER_LITRE_AND_KELVIN = 4.186 / 3600.0
 TAPPING = ((0.45, 7.5, 1.0), (0.15, 13.0, 1.5), (0.40, 20.0, 1.5))
 """Share of a day's water, mean local hour and spread in hours: an assumption."""
 
-TAPS = 12
-"""Draws of a household a day, an assumption."""
+TAPS = 23
+"""Draws of a household a day, as many as load profile M of Regulation (EU) 812/2013 has."""
 
 
 class HotWaterConfig(DeviceSettings):
@@ -32,7 +33,9 @@ class HotWaterConfig(DeviceSettings):
     power_kw: PositiveFloat = Field(0.6, description="electric power")
     rod: bool = Field(False, description="heated by a rod, one kWh of heat per kWh")
     litres: PositiveFloat = 200.0
-    loss_kwh_per_day: PositiveFloat = Field(1.5, description="standing loss at 45 K, an assumption")
+    loss_kwh_per_day: PositiveFloat = Field(
+        1.47, description="standing loss at 45 K: 61 W, the most that label class B of EU 812/2013 allows at 200 l"
+    )
     daily_kwh: PositiveFloat = Field(5.845, description="mean heat drawn a day, load profile M of EU 812/2013")
     daily_log_spread: NonNegativeFloat = Field(0.3, description="standard deviation of the logarithm of a day's draw")
     setpoint_c: float = 52.0
@@ -55,23 +58,22 @@ class HotWaterConfig(DeviceSettings):
         zone = zone_of(circuit, self.houses_of(houses), slot_hours).in_room(self.room_c, self.rod)
         return zone.with_pump(self.power_kw * slot_hours, self.flow_c, 0.0, self.degree_hour_price)
 
-    def draw(self, rng: np.random.Generator, day: Day) -> Rooms:
-        """Draw lognormal days of a dozen taps each, of exponential sizes, at hours of the three peaks."""
-        drawn = np.zeros((day.slots, self.count))
+    def draw(self, dice: Dice, day: Day) -> Rooms:
+        """Draw lognormal days of so many taps each, of exponential sizes, at hours of the three peaks."""
+        drawn = np.zeros((day.rows, day.slots, self.count))
+        row = np.arange(day.rows)[:, None, None]
         days = math.ceil(day.slots / SLOTS_PER_DAY) + 1
         share, hour, spread = (np.array(column) for column in zip(*TAPPING))
         for each in range(days):
-            energy = self.daily_kwh * np.exp(
-                rng.normal(-0.5 * self.daily_log_spread**2, self.daily_log_spread, self.count)
-            )
-            peak = rng.choice(len(share), (TAPS, self.count), p=share)
-            at = 24.0 * each + rng.normal(hour[peak], spread[peak])
+            spell = self.daily_log_spread * (dice.normal(1, self.count) - 0.5 * self.daily_log_spread)
+            peak = np.searchsorted(np.cumsum(share) / share.sum(), dice.uniform(TAPS, self.count), side="right")
+            at = 24.0 * each + hour[peak] + spread[peak] * dice.normal(TAPS, self.count)
             slot = day.slot(torch.from_numpy(at)).numpy()
-            size = rng.exponential(1.0, (TAPS, self.count))
+            size = dice.exponential(TAPS, self.count)
             inside = (slot >= 0) & (slot < day.slots)
-            taps = energy * size / size.sum(axis=0) * inside
-            np.add.at(drawn, (slot.clip(0, day.slots - 1), np.arange(self.count)), taps)
-        return self._rooms(day, torch.from_numpy(drawn)[None])
+            taps = self.daily_kwh * np.exp(spell) * size / size.sum(axis=1, keepdims=True) * inside
+            np.add.at(drawn, (row, slot.clip(0, day.slots - 1), np.arange(self.count)), taps)
+        return self._rooms(day, torch.from_numpy(drawn))
 
     def expected(self, day: Day) -> Rooms:
         """Return the mean draw at every hour of the day."""

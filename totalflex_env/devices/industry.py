@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from totalflex_env.devices.appliance import Appliance, Windows
 from totalflex_env.devices.family import Day, DeviceSettings
+from totalflex_env.dice import Dice
 from totalflex_env.errors import ConfigError
 from totalflex_env.units import SLOT_HOURS
 
@@ -43,9 +43,10 @@ class IndustryConfig(DeviceSettings):
             linked=torch.ones(self.count, dtype=torch.bool),
         )
 
-    def draw(self, rng: np.random.Generator, day: Day) -> Windows:
+    def draw(self, dice: Dice, day: Day) -> Windows:
         """Draw when orders come, uniformly."""
-        return self._windows(day, torch.from_numpy(rng.uniform(*self.release_hour, self.count))[None])
+        first, last = self.release_hour
+        return self._windows(day, torch.from_numpy(first + (last - first) * dice.uniform(self.count)))
 
     def expected(self, day: Day) -> Windows:
         """Return orders that come in the middle of the hours."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from totalflex_env.devices.circuit import Circuit
 from totalflex_env.devices.family import Day, DeviceSettings
 from totalflex_env.devices.zone import Rooms, Zone, zone_of
+from totalflex_env.dice import Dice
 
 SATURDAY = 5
 
@@ -19,8 +19,9 @@ SATURDAY = 5
 class OfficeConfig(DeviceSettings):
     """Offices with a reversible heat pump, gains of people and machines, and comfort that matters while they are there.
 
-    Per square metre: heat capacity of a medium building and the coupling of its mass after ISO 13790. The other
-    numbers, comfort and gains among them, are assumptions.
+    Per square metre: heat capacity of a medium building and the coupling of its mass after ISO 13790; comfort is
+    category II of EN 16798-1, and the gain is what its Annex C gives non-residential buildings on average in the
+    highest hour. The other numbers are assumptions.
     """
 
     family: ClassVar[type[Zone]] = Zone
@@ -32,7 +33,7 @@ class OfficeConfig(DeviceSettings):
     wall_w_per_k_m2: PositiveFloat = Field(0.2, description="loss of walls")
     leak_w_per_k_m2: PositiveFloat = Field(0.4, description="loss of windows and ventilation")
     window_share: NonNegativeFloat = Field(0.05, description="window area times transmittance over floor area")
-    gain_w_per_m2: NonNegativeFloat = Field(15.0, description="heat of people, light and machines when all are there")
+    gain_w_per_m2: NonNegativeFloat = Field(12.0, description="heat of people and machines when all are there")
     present_hours: tuple[float, float] = Field((8.0, 17.0), description="local hours of work on weekdays")
     presence: tuple[float, float] = Field((0.6, 1.0), description="share of people who come, lowest and highest day")
     occupied_c: tuple[float, float] = Field((20.0, 26.0), description="comfort band while people are there")
@@ -61,9 +62,10 @@ class OfficeConfig(DeviceSettings):
         zone = zone.reversible(self.cooling_above_c, self.cooling_effect)
         return zone.with_pump(self.power_kw * slot_hours, self.flow_c, self.margin_k, self.degree_hour_price)
 
-    def draw(self, rng: np.random.Generator, day: Day) -> Rooms:
+    def draw(self, dice: Dice, day: Day) -> Rooms:
         """Draw how many people come, uniformly for every office."""
-        return self._rooms(day, torch.from_numpy(rng.uniform(*self.presence, self.count)).expand(1, 1, -1))
+        least, most = self.presence
+        return self._rooms(day, torch.from_numpy(least + (most - least) * dice.uniform(1, self.count)))
 
     def expected(self, day: Day) -> Rooms:
         """Return offices to which the usual number of people come."""

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
@@ -137,10 +136,6 @@ class PvConfig(DeviceSettings):
             full_tangent=self.same(math.tan(math.acos(self.power_factor))),
             by_output=torch.full((self.count,), self.power_factor_by_output),
         )
-
-    def draw(self, rng: np.random.Generator, day: Day) -> Sunshine:
-        """Return what follows from the weather."""
-        return self.expected(day)
 
     def expected(self, day: Day) -> Sunshine:
         """Return what follows from the weather."""

@@ -220,6 +220,7 @@ class Zone(Family[Rooms, Warmth, Envelope]):
                 drift=drift.movedim(1, 2),
                 lift=(self.by_heat[:, None] * effect).movedim(1, 2),
                 band=(habits.lower[0].T, habits.upper[0].T),
+                envelope=(rest.guard.floor[0, 1:].T, rest.guard.ceiling[0, 1:].T),
                 content=self.capacity / mean,
                 start=(self.capacity * habits.start[0]).sum(dim=0) / mean,
                 degree_hour_price=self.degree_hour_price,

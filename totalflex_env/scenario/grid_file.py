@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pandapower as pp
-
 from totalflex_env.config import EnvConfig
 from totalflex_env.errors import ConfigError, DataError
+from totalflex_env.recorded import grid_json
 from totalflex_env.scenario.sources import HouseGrid
 
 
@@ -14,12 +13,7 @@ def grid(config: EnvConfig) -> HouseGrid:
     path = config.grid.path
     if not path:
         raise ConfigError(config.name, "grid.path", path, "a pandapower JSON file, for grid.source 'json'")
-    try:
-        net = pp.from_json(path)
-    except (OSError, ValueError, KeyError, AttributeError, UserWarning) as error:
-        raise DataError(path, "file", type(error).__name__, "a pandapower net as JSON") from error
-    if not isinstance(net, pp.pandapowerNet):
-        raise DataError(path, "content", type(net).__name__, "a pandapower net as JSON")
+    net = grid_json.load(path)
     if net.load.empty:
         raise DataError(path, "load", "no rows", "at least one load, since every load is a house")
     return HouseGrid(net, tuple(int(bus) for bus in net.load.bus), tuple(int(load) for load in net.load.index))

@@ -1,34 +1,34 @@
-"""When people need their devices, and what surrounds these: the habits of an episode, drawn kind by kind."""
+"""When people need their devices, and what surrounds these: the habits of episodes, drawn kind by kind."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from totalflex_env import fleet
 from totalflex_env.config import EnvConfig
 from totalflex_env.devices.family import Day, Weather
+from totalflex_env.dice import Dice
 from totalflex_env.scenario.assemble import Outside
 from totalflex_env.units import SLOT_HOURS
 
 
-def draw(rng: np.random.Generator, config: EnvConfig, truth: Outside) -> tuple[Any, ...]:
-    """Draw the habits [1, ...] of every family for one episode."""
+def draw(dice: Dice, config: EnvConfig, truth: Outside) -> tuple[Any, ...]:
+    """Draw the habits [B, ...] of every family."""
     day, groups = day_of(config, truth), fleet.kinds(config.devices)
-    return fleet.side_by_side(config.devices, [each.draw(rng, day) for group in groups for _, each in group])
+    return fleet.side_by_side(config.devices, [each.draw(dice, day) for group in groups for _, each in group])
 
 
 def expected(config: EnvConfig, guess: Outside) -> tuple[Any, ...]:
-    """Return the habits [1, ...] of every family that are expected the day before an episode."""
+    """Return the habits [B, ...] of every family that are expected the day before."""
     return fleet.expected(config.devices, day_of(config, guess))
 
 
 def day_of(config: EnvConfig, outside: Outside) -> Day:
-    """Return the calendar and the weather of an episode as a batch of one row."""
-    weather = Weather(*(torch.from_numpy(part)[None] for part in (outside.temperature, outside.irradiance)))
-    return Day(weather, torch.tensor([outside.weekday]), float(config.scenario.start_hour))
+    """Return the calendar and the weather of episodes as devices see them."""
+    weather = Weather(torch.from_numpy(outside.temperature), torch.from_numpy(outside.irradiance))
+    return Day(weather, torch.from_numpy(outside.weekday), float(config.scenario.start_hour))
 
 
 def mean_kw(config: EnvConfig, outdoors: float) -> float:

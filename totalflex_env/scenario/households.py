@@ -8,17 +8,18 @@ compares).
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import numpy as np
 
 from totalflex_env.config import EnvConfig
+from totalflex_env.dice import Array, Dice
 from totalflex_env.scenario import sun, weather
-from totalflex_env.scenario.noise import Array, wander
+from totalflex_env.scenario.calendar import Calendar
+from totalflex_env.scenario.noise import wander
 from totalflex_env.scenario.outside import HouseDay
 from totalflex_env.units import SLOTS_PER_HOUR, kwh_from_kw
 
 HOURS_OF_A_YEAR = 8766.0
+SATURDAY = 5
 
 WORKDAY = np.array(
     [
@@ -66,17 +67,15 @@ def sizes(config: EnvConfig, houses: int) -> tuple[Array, Array]:
 
 
 def draw(
-    rng: np.random.Generator, first: datetime, outdoors: weather.Weather, mean_kwh: Array, pv_rating_kwh: Array
+    dice: Dice, time: Calendar, outdoors: weather.Weather, mean_kwh: Array, pv_rating_kwh: Array
 ) -> tuple[Array, Array]:
-    """Draw consumption and solar production [T, P] kWh of homes from the local time `first` on, under one sky."""
-    slots, houses = len(outdoors.temperature), len(mean_kwh)
-    day = weather.days(first, slots)
-    own = wander(rng, slots, OWN_MEMORY_H * SLOTS_PER_HOUR, houses)
-    common = wander(rng, slots, COMMON_MEMORY_H * SLOTS_PER_HOUR)
+    """Draw consumption and solar production [B, T, P] kWh of homes under one sky."""
+    own = wander(dice, time.slots, OWN_MEMORY_H * SLOTS_PER_HOUR, len(mean_kwh))
+    common = wander(dice, time.slots, COMMON_MEMORY_H * SLOTS_PER_HOUR)
     variance = OWN_LOG_DEVIATION**2 + COMMON_LOG_DEVIATION**2
     chance = np.exp(OWN_LOG_DEVIATION * own + COMMON_LOG_DEVIATION * common - variance / 2.0)
-    base = mean_kwh * _course(first, day, outdoors.temperature)[:, None] * chance
-    return base, sun.power(outdoors.irradiance, day)[:, None] * pv_rating_kwh
+    base = mean_kwh * _course(time, outdoors.temperature)[..., None] * chance
+    return base, sun.power(outdoors.irradiance, time.day)[..., None] * pv_rating_kwh
 
 
 def house_day(base: Array, pv: Array, mean_kwh: Array, pv_rating_kwh: Array, wind_rating_kwh: float) -> HouseDay:
@@ -84,13 +83,11 @@ def house_day(base: Array, pv: Array, mean_kwh: Array, pv_rating_kwh: Array, win
     return HouseDay(base, REACTIVE_SHARE * base, pv, mean_kwh, pv_rating_kwh, wind_rating_kwh)
 
 
-def _course(first: datetime, day: Array, temperature: Array) -> Array:
+def _course(time: Calendar, temperature: Array) -> Array:
     """Expected consumption of every slot over the mean: hour, weekday, season, and cold."""
-    midnight = (first.hour + first.minute / 60.0) / 24.0
-    passed = midnight + np.arange(len(day)) / (24.0 * SLOTS_PER_HOUR)
-    hour, weekend = passed % 1.0 * 24.0, (first.weekday() + np.floor(passed).astype(int)) % 7 >= 5
     marks = np.arange(25) + 0.5
-    shapes = [np.interp((hour - 0.5) % 24.0 + 0.5, marks, np.append(each, each[0])) for each in (WORKDAY, WEEKEND)]
-    season = 1.0 - WINTER_SURPLUS * weather.summer(day)
-    cold = 1.0 + COLD_SURPLUS * (weather.expected_temperature(day) - temperature)
-    return np.asarray(np.where(weekend, shapes[1], shapes[0]) / WEEK_MEAN * season * np.maximum(cold, 0.5))
+    shapes = [np.interp((time.hour - 0.5) % 24.0 + 0.5, marks, np.append(each, each[0])) for each in (WORKDAY, WEEKEND)]
+    season = 1.0 - WINTER_SURPLUS * weather.summer(time.day)
+    cold = 1.0 + COLD_SURPLUS * (weather.expected_temperature(time.day) - temperature)
+    shape = np.where(time.weekday >= SATURDAY, shapes[1], shapes[0]) / WEEK_MEAN
+    return np.asarray(shape * season * np.maximum(cold, 0.5))

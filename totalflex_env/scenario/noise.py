@@ -6,25 +6,24 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from totalflex_env.dice import Array, Dice
 
 _STRETCH = 256  # steps made at once; a longer path is carried on, since the work for a stretch grows as its square
 
 
-def wander(rng: np.random.Generator, steps: int, memory: float, count: int = 1) -> Array:
-    """Paths of unit variance [steps, count]; a deviation fades to 1/e within `memory` steps."""
-    white = rng.standard_normal((steps, count))
-    path = _kernel(min(steps, _STRETCH), memory) @ white[:_STRETCH]
+def wander(dice: Dice, steps: int, memory: float, count: int = 1) -> Array:
+    """Draw paths of unit variance [B, steps, count]; a deviation fades to 1/e within `memory` steps."""
+    white = dice.normal(steps, count)
+    path = _kernel(min(steps, _STRETCH), memory) @ white[:, :_STRETCH]
     if steps <= _STRETCH:
-        return path
+        return np.asarray(path)
     stretches, fade = [path], math.exp(-1.0 / memory)
     for begin in range(_STRETCH, steps, _STRETCH):
-        fresh = white[begin : begin + _STRETCH]
-        fresh[0] = fresh[0] * math.sqrt(1.0 - fade**2) + fade * stretches[-1][-1]
-        stretches.append(_kernel(len(fresh), memory) @ fresh)
-    return np.concatenate(stretches)
+        fresh = white[:, begin : begin + _STRETCH]
+        fresh[:, 0] = fresh[:, 0] * math.sqrt(1.0 - fade**2) + fade * stretches[-1][:, -1]
+        stretches.append(_kernel(fresh.shape[1], memory) @ fresh)
+    return np.concatenate(stretches, axis=1)
 
 
 @lru_cache(maxsize=64)

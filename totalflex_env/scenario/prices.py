@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 
 from totalflex_env.config import PriceConfig
+from totalflex_env.dice import Array, Dice
 from totalflex_env.scenario import weather
-from totalflex_env.scenario.noise import Array, wander
+from totalflex_env.scenario.calendar import Calendar
+from totalflex_env.scenario.noise import wander
 from totalflex_env.units import SLOTS_PER_HOUR, eur_per_kwh
 
 WINTER_SHAPE = np.array(
@@ -85,26 +86,24 @@ tail upwards, and downwards a median of 62 EUR/MWh, not far below the price of p
 """
 
 
-def spot(rng: np.random.Generator, share: Array, first: datetime, prices: PriceConfig) -> Array:
-    """Day-ahead price [T] EUR/kWh, by the hour, of quarter-hours from the local time `first` on.
+def spot(dice: Dice, share: Array, time: Calendar, prices: PriceConfig) -> Array:
+    """Draw the day-ahead price [B, T] EUR/kWh, which holds for whole hours.
 
-    Course of the day, the week and the season, months of dearness, a slow residual, and the wind, whose `share` [T] of
-    its rating is known the day before.
+    Course of the day, the week and the season, months of dearness, a slow residual, and the wind, whose `share` [B, T]
+    of its rating is known the day before.
     """
-    slots = len(share)
-    day = weather.days(first, slots)
-    blowing = _hourly_mean(weather.windiness(share, day))
-    hours, day = len(blowing), day[::SLOTS_PER_HOUR]
-    own = wander(rng, hours, RESIDUAL_MEMORY_H)[:, 0]
-    level = wander(rng, hours, LEVEL_MEMORY_H)[:, 0]
+    blowing = _hourly_mean(weather.windiness(share, time.day))
+    hours, day = blowing.shape[1], time.day[:, ::SLOTS_PER_HOUR]
+    own = wander(dice, hours, RESIDUAL_MEMORY_H)[..., 0]
+    level = wander(dice, hours, LEVEL_MEMORY_H)[..., 0]
     rest = math.sqrt(1.0 - WIND_CORRELATION**2 - LEVEL_SHARE)
     residual = WIND_CORRELATION * blowing + math.sqrt(LEVEL_SHARE) * level + rest * own
-    price = prices.spot_mean + prices.spot_shape * _shape(first, day) + prices.spot_deviation * residual
-    return eur_per_kwh(_every_slot(np.clip(_bent(price, day), *HARMONISED_LIMITS), SLOTS_PER_HOUR)[:slots])
+    price = prices.spot_mean + prices.spot_shape * _shape(time) + prices.spot_deviation * residual
+    return eur_per_kwh(_every_slot(np.clip(_bent(price, day), *HARMONISED_LIMITS), SLOTS_PER_HOUR)[:, : time.slots])
 
 
-def spreads(rng: np.random.Generator, slots: int, prices: PriceConfig, memory_h: float) -> tuple[Array, Array]:
-    """Imbalance spreads above and below the spot price [T] EUR/kWh, both >= 0, one of them 0.
+def spreads(dice: Dice, slots: int, prices: PriceConfig, memory_h: float) -> tuple[Array, Array]:
+    """Draw imbalance spreads above and below the spot price [B, slots] EUR/kWh, both >= 0, one of them 0.
 
     Each period keeps regime (none, up or down) and size of the one before with probability exp(-period / memory_h),
     else both are drawn anew: a Markov chain with the configured shares as stationary distribution, whose conditional
@@ -113,15 +112,15 @@ def spreads(rng: np.random.Generator, slots: int, prices: PriceConfig, memory_h:
     """
     length = prices.period_slots
     periods = math.ceil(slots / length)
-    kept = rng.random(periods) < math.exp(-length / SLOTS_PER_HOUR / memory_h)
-    drawn = np.maximum.accumulate(np.where(kept, 0, np.arange(periods)))
-    regime = rng.random(periods)[drawn]
-    size = rng.standard_normal(periods)[drawn]
+    kept = dice.uniform(periods) < math.exp(-length / SLOTS_PER_HOUR / memory_h)
+    drawn = np.maximum.accumulate(np.where(kept, 0, np.arange(periods)), axis=1)
+    regime = np.take_along_axis(dice.uniform(periods), drawn, axis=1)
+    size = np.take_along_axis(dice.normal(periods), drawn, axis=1)
     of_era, (up, down) = SPREADS[prices.era], _regime_means(prices)
     dearer, cheaper = up * _log_normal(of_era.log_up, size), down * _log_normal(of_era.log_down, size)
     above = np.where(regime < prices.up_share, np.minimum(dearer, BALANCING_LIMIT), 0.0)
     below = np.where(regime > 1.0 - prices.down_share, np.minimum(cheaper, BALANCING_LIMIT), 0.0)
-    return eur_per_kwh(_every_slot(above, length)[:slots]), eur_per_kwh(_every_slot(below, length)[:slots])
+    return eur_per_kwh(_every_slot(above, length)[:, :slots]), eur_per_kwh(_every_slot(below, length)[:, :slots])
 
 
 def mean_spreads(prices: PriceConfig) -> tuple[float, float]:
@@ -130,10 +129,10 @@ def mean_spreads(prices: PriceConfig) -> tuple[float, float]:
     return eur_per_kwh(prices.up_share * up), eur_per_kwh(prices.down_share * down)
 
 
-def _shape(first: datetime, day: Array) -> Array:
+def _shape(time: Calendar) -> Array:
     """Course of the day and the week at every hour; the share of summer is 0 to 1 from mid-winter to midsummer."""
-    hour = (first.hour + np.arange(len(day))) % 24
-    weekday = (first.weekday() + (first.hour + np.arange(len(day))) // 24) % 7
+    hours = np.s_[:, ::SLOTS_PER_HOUR]
+    day, hour, weekday = time.day[hours], time.hour[hours].astype(int), time.weekday[hours]
     # Half-years are compared whole, so that each shape stands for the middle of its own: the mean of `summer` is 0.64.
     warm = np.clip((1.0 + weather.summer(day) / 0.64) / 2.0, 0.0, 1.0)
     return np.asarray((1.0 - warm) * WINTER_SHAPE[hour] + warm * SUMMER_SHAPE[hour] + WEEKDAY_SHIFT[weekday])
@@ -162,11 +161,11 @@ def _log_normal(deviation: float, normal: Array) -> Array:
 
 
 def _hourly_mean(values: Array) -> Array:
-    """Means over whole hours [ceil(T / 4)]; the last slot stands for what an hour lacks."""
-    whole = np.pad(values, (0, -len(values) % SLOTS_PER_HOUR), mode="edge")
-    return np.asarray(whole.reshape(-1, SLOTS_PER_HOUR).mean(axis=1), dtype=np.float64)
+    """Means over whole hours [B, ceil(T / 4)]; the last slot stands for what an hour lacks."""
+    whole = np.pad(values, ((0, 0), (0, -values.shape[1] % SLOTS_PER_HOUR)), mode="edge")
+    return np.asarray(whole.reshape(len(values), -1, SLOTS_PER_HOUR).mean(axis=2), dtype=np.float64)
 
 
 def _every_slot(values: Array, length: int) -> Array:
-    """Values of periods on quarter-hours."""
-    return np.repeat(values, length)
+    """Values of periods [B, ...] on quarter-hours."""
+    return np.repeat(values, length, axis=1)

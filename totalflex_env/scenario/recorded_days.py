@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from totalflex_env.config import EnvConfig
+from totalflex_env.dice import Array, Dice
 from totalflex_env.errors import ConfigError
 from totalflex_env.recorded import clock
 from totalflex_env.recorded.series import Series
 from totalflex_env.scenario import days, habits, households, outside, prices, synthetic, weather
-from totalflex_env.scenario.assemble import Outside, scenario
-from totalflex_env.scenario.noise import Array, wander
+from totalflex_env.scenario.assemble import scenario
+from totalflex_env.scenario.calendar import Calendar, calendar
+from totalflex_env.scenario.noise import wander
 from totalflex_env.scenario.records import Records, load, with_sessions
 from totalflex_env.scenario.sources import grid_of
 from totalflex_env.types import Scenario
@@ -44,57 +46,57 @@ class RecordedDays:
 
     def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
         """Return the truth and its day-ahead expectation, float64, one row per seed and by that seed alone."""
-        truths, guesses, lived = zip(*(self._episode(np.random.default_rng(seed)) for seed in seeds))
-        return scenario(truths, lived), scenario(guesses, [habits.expected(self.config, guess) for guess in guesses])
-
-    def _episode(self, rng: np.random.Generator) -> tuple[Outside, Outside, tuple[Any, ...]]:
-        """The truth and the expectation of what happens outside, and the true habits."""
-        config, homes = self.config, self.homes
-        day = self.beginnings[int(rng.integers(len(self.beginnings)))]
-        first, begin = days.start(day, config), clock.moment(day, config.scenario.start_hour)
-        spot = self.records.spot.window(begin, config.slots)
-        outdoors = self._weather(rng, day, begin, spot)
-        base, pv = households.draw(rng, first, outdoors, homes.mean_kwh, homes.pv_rating_kwh)
-        base, pv = self._recorded(self.records.load, begin, base), self._recorded(self.records.pv, begin, pv)
+        config, homes, dice = self.config, self.homes, Dice.of(seeds)
+        chosen = [self.beginnings[each] for each in dice.integers(len(self.beginnings))]
+        when = calendar([days.start(day, config) for day in chosen], config.slots)
+        begins = [clock.moment(day, config.scenario.start_hour) for day in chosen]
+        spot = self._played(self.records.spot, begins)
+        outdoors = self._weather(dice, when, begins, spot)
+        base, pv = households.draw(dice, when, outdoors, homes.mean_kwh, homes.pv_rating_kwh)
+        base, pv = self._recorded(self.records.load, begins, base), self._recorded(self.records.pv, begins, pv)
         living = households.house_day(base, pv, homes.mean_kwh, homes.pv_rating_kwh, homes.wind_rating_kwh)
-        paid = self._market(rng, begin, spot)
-        truth, guess = outside.expected_day(rng, config, outdoors, living, paid, day.weekday())
-        return truth, guess, habits.draw(rng, config, truth)
+        paid = self._market(dice, begins, spot)
+        truth, guess = outside.expected_day(dice, config, outdoors, living, paid, when)
+        lived = habits.draw(dice, config, truth)
+        return scenario(truth, lived), scenario(guess, habits.expected(config, guess))
 
-    def _recorded(self, houses: tuple[Series, ...], begin: np.datetime64, drawn: Array) -> Array:
-        """Energy [T, P] kWh of the houses as recorded, else as drawn."""
+    def _played(self, series: Series, begins: list[np.datetime64]) -> Array:
+        """The values [B, T] of a series in episodes that begin at these moments."""
+        return np.stack([series.window(begin, self.config.slots) for begin in begins])
+
+    def _recorded(self, houses: tuple[Series, ...], begins: list[np.datetime64], drawn: Array) -> Array:
+        """Energy [B, T, P] kWh of the houses as recorded, else as drawn."""
         if not houses:
             return drawn
-        return kwh_from_kw(np.column_stack([each.window(begin, self.config.slots) for each in houses]))
+        return kwh_from_kw(np.stack([self._played(each, begins) for each in houses], axis=2))
 
-    def _weather(self, rng: np.random.Generator, day: date, begin: np.datetime64, spot: Array) -> weather.Weather:
+    def _weather(self, dice: Dice, when: Calendar, begins: list[np.datetime64], spot: Array) -> weather.Weather:
         """What files know of the weather, and the rest to go with it."""
-        records, slots, first = self.records, self.config.slots, days.start(day, self.config)
-        of_year = weather.days(first, slots)
+        records = self.records
         if records.wind is None:
-            own = wander(rng, slots, weather.WIND_MEMORY_H * SLOTS_PER_HOUR)[:, 0]
+            own = wander(dice, when.slots, weather.WIND_MEMORY_H * SLOTS_PER_HOUR)[..., 0]
             dear = np.clip((spot - records.spot_mean) / records.spot_deviation, -2.0, 2.0)
             drift = prices.WIND_CORRELATION * dear + math.sqrt(1.0 - prices.WIND_CORRELATION**2) * own
         else:
-            drift = weather.drift_of(records.wind.window(begin, slots), of_year)
-        drawn = weather.draw(rng, first, slots, drift)
+            drift = weather.drift_of(self._played(records.wind, begins), when.day)
+        drawn = weather.draw(dice, when, drift)
         if records.wind is not None:
-            drawn = replace(drawn, wind=records.wind.window(begin, slots))
+            drawn = replace(drawn, wind=self._played(records.wind, begins))
         if records.temperature is not None:
-            drawn = replace(drawn, temperature=records.temperature.window(begin, slots))
+            drawn = replace(drawn, temperature=self._played(records.temperature, begins))
         return drawn
 
-    def _market(self, rng: np.random.Generator, begin: np.datetime64, spot: Array) -> outside.Market:
+    def _market(self, dice: Dice, begins: list[np.datetime64], spot: Array) -> outside.Market:
         """The recorded prices; imbalance prices are expected to be what they are on average."""
-        config, slots, price = self.config, self.config.slots, self.records.imbalance
+        config, price = self.config, self.records.imbalance
         if price is None:
-            up, down = prices.spreads(rng, slots, config.prices, config.forecast.spread_memory_h)
+            up, down = prices.spreads(dice, config.slots, config.prices, config.forecast.spread_memory_h)
             mean_up, mean_down = prices.mean_spreads(config.prices)
         else:
-            paid = price.window(begin, slots)
+            paid = self._played(price, begins)
             up, down = np.maximum(paid - spot, 0.0), np.maximum(spot - paid, 0.0)
             mean_up, mean_down = self.records.mean_spreads
-        return outside.Market(spot, up, down, np.full(slots, mean_up), np.full(slots, mean_down))
+        return outside.Market(spot, up, down, np.full(spot.shape, mean_up), np.full(spot.shape, mean_down))
 
 
 def make(config: EnvConfig) -> RecordedDays:

@@ -13,8 +13,8 @@ from totalflex_env.devices.battery import BatteryConfig
 from totalflex_env.devices.ev import EvConfig
 from totalflex_env.devices.family import DeviceSettings
 from totalflex_env.devices.heat_pump import HeatPumpConfig
+from totalflex_env.dice import Array
 from totalflex_env.scenario import weather
-from totalflex_env.scenario.noise import Array
 from totalflex_env.scenario.simbench_houses import GridDevice
 from totalflex_env.units import SLOT_HOURS, SLOTS_PER_DAY, SLOTS_PER_HOUR, kwh_from_kw
 

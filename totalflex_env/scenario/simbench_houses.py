@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from totalflex_env.dice import Array
 from totalflex_env.errors import DataError
-from totalflex_env.scenario.noise import Array
 from totalflex_env.scenario.simbench import LOW_VOLTAGE_KV, SimbenchNet
 
 Kind = Literal["home", "business", "farm", "grid", "heat pump", "home charger", "public charger"]

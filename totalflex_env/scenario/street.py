@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from totalflex_env.config import EnvConfig
 from totalflex_env.devices.family import DeviceSettings
+from totalflex_env.dice import Array, Dice
 from totalflex_env.errors import ConfigError
 from totalflex_env.scenario import (
     days,
@@ -25,8 +26,8 @@ from totalflex_env.scenario import (
     simbench_houses,
     weather,
 )
-from totalflex_env.scenario.assemble import Outside, scenario
-from totalflex_env.scenario.noise import Array
+from totalflex_env.scenario.assemble import scenario
+from totalflex_env.scenario.calendar import calendar
 from totalflex_env.types import Scenario
 from totalflex_env.units import SLOTS_PER_DAY, kwh_from_kw
 
@@ -60,29 +61,26 @@ class StreetDays:
 
     def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
         """Return the truth and its day-ahead expectation, float64, one row per seed and by that seed alone."""
-        truths, guesses, lived = zip(*(self._episode(np.random.default_rng(seed)) for seed in seeds))
-        return scenario(truths, lived), scenario(guesses, [habits.expected(self.config, guess) for guess in guesses])
-
-    def _episode(self, rng: np.random.Generator) -> tuple[Outside, Outside, tuple[Any, ...]]:
-        """The truth and the expectation of what happens outside, and the true habits."""
-        config, year, slots = self.config, self.year, self.config.slots
-        first = int(rng.choice(year.first_slots))
-        begin = datetime.combine(NEW_YEAR, time()) + timedelta(minutes=15 * first)
-        outdoors = weather.draw(rng, begin, slots)
-        paid = outside.market(rng, config, begin, outdoors.wind)
-        day = slice(first, first + slots)
+        config, year, dice = self.config, self.year, Dice.of(seeds)
+        first = year.first_slots[dice.integers(len(year.first_slots))]
+        midnight = datetime.combine(NEW_YEAR, time())
+        when = calendar([midnight + timedelta(minutes=15 * int(slot)) for slot in first], config.slots)
+        outdoors = weather.draw(dice, when)
+        paid = outside.market(dice, config, when, outdoors.wind)
+        played = first[:, None] + np.arange(config.slots)
         houses = outside.HouseDay(
-            base_kwh=year.base_kwh[day],
-            base_kvarh=year.base_kvarh[day],
-            pv_kwh=year.pv_kwh[day],
+            base_kwh=year.base_kwh[played],
+            base_kvarh=year.base_kvarh[played],
+            pv_kwh=year.pv_kwh[played],
             mean_kwh=year.mean_base_kwh,
             pv_rating_kwh=year.pv_rating_kwh,
             wind_rating_kwh=year.wind_rating_kwh,
         )
         if year.sky is not None:
-            outdoors = replace(outdoors, irradiance=year.sky[day])
-        truth, guess = outside.expected_day(rng, config, outdoors, houses, paid, begin.weekday())
-        return truth, guess, habits.draw(rng, config, truth)
+            outdoors = replace(outdoors, irradiance=year.sky[played])
+        truth, guess = outside.expected_day(dice, config, outdoors, houses, paid, when)
+        lived = habits.draw(dice, config, truth)
+        return scenario(truth, lived), scenario(guess, habits.expected(config, guess))
 
 
 def make(config: EnvConfig) -> StreetDays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from totalflex_env.scenario.noise import Array
+from totalflex_env.dice import Array
 
 LATITUDE = np.radians(56.0)
 SOLAR_NOON_HOUR = 12.35  # Central European time at 9.75 degrees east
@@ -26,8 +26,9 @@ def height(day: Array) -> Array:
 
 def clear_sky(day: Array) -> Array:
     """Irradiance of a horizontal plane under a clear sky in kW/m² (Haurwitz 1945: 1.098 s exp(-0.057 / s))."""
-    sine = np.maximum(height(day), 1e-3)
-    return np.where(height(day) > 1e-3, 1.098 * sine * np.exp(-0.057 / sine), 0.0)
+    above = height(day)
+    sine = np.maximum(above, 1e-3)
+    return np.where(above > 1e-3, 1.098 * sine * np.exp(-0.057 / sine), 0.0)
 
 
 def on_roof(irradiance: Array, day: Array) -> Array:
@@ -35,13 +36,14 @@ def on_roof(irradiance: Array, day: Array) -> Array:
 
     The diffuse share is that of Erbs et al. (1982), the diffuse part isotropic, the ground reflects a fifth.
     """
-    sine = np.maximum(height(day), 0.05)  # near the horizon the beam's ratio would grow without bound
+    above = height(day)
+    sine = np.maximum(above, 0.05)  # near the horizon the beam's ratio would grow without bound
     clearness = np.clip(irradiance / (1.367 * sine), 0.0, 1.0)
     polynomial = 0.9511 + clearness * (-0.1604 + clearness * (4.388 + clearness * (-16.638 + clearness * 12.336)))
     share = np.where(clearness <= 0.22, 1.0 - 0.09 * clearness, np.where(clearness <= 0.8, polynomial, 0.165))
     beam = np.maximum(_facing(day), 0.0) / sine
     sky, ground = (1.0 + np.cos(ROOF_TILT)) / 2.0, 0.2 * (1.0 - np.cos(ROOF_TILT)) / 2.0
-    return np.where(height(day) > 0.0, irradiance * ((1.0 - share) * beam + share * sky + ground), 0.0)
+    return np.where(above > 0.0, irradiance * ((1.0 - share) * beam + share * sky + ground), 0.0)
 
 
 def power(irradiance: Array, day: Array) -> Array:

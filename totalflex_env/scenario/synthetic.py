@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from totalflex_env.config import EnvConfig
+from totalflex_env.dice import Array, Dice
 from totalflex_env.scenario import days, habits, households, outside, weather
-from totalflex_env.scenario.assemble import Outside, scenario
-from totalflex_env.scenario.noise import Array
+from totalflex_env.scenario.assemble import scenario
+from totalflex_env.scenario.calendar import calendar
 from totalflex_env.scenario.sources import grid_of
 from totalflex_env.types import Scenario
 from totalflex_env.units import kw_from_kwh, kwh_from_kw
@@ -51,19 +52,16 @@ class SyntheticDays:
 
     def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
         """Return the truth and its day-ahead expectation, float64, one row per seed and by that seed alone."""
-        truths, guesses, lived = zip(*(self._episode(np.random.default_rng(seed)) for seed in seeds))
-        return scenario(truths, lived), scenario(guesses, [habits.expected(self.config, guess) for guess in guesses])
-
-    def _episode(self, rng: np.random.Generator) -> tuple[Outside, Outside, tuple[Any, ...]]:
-        """The truth and the expectation of what happens outside, and the true habits."""
-        config, homes = self.config, self.homes
-        first = days.start(self.beginnings[int(rng.integers(len(self.beginnings)))], config)
-        outdoors = weather.draw(rng, first, config.slots)
-        base, pv = households.draw(rng, first, outdoors, homes.mean_kwh, homes.pv_rating_kwh)
-        paid = outside.market(rng, config, first, outdoors.wind)
+        config, homes, dice = self.config, self.homes, Dice.of(seeds)
+        chosen = dice.integers(len(self.beginnings))
+        when = calendar([days.start(self.beginnings[each], config) for each in chosen], config.slots)
+        outdoors = weather.draw(dice, when)
+        base, pv = households.draw(dice, when, outdoors, homes.mean_kwh, homes.pv_rating_kwh)
+        paid = outside.market(dice, config, when, outdoors.wind)
         day = households.house_day(base, pv, homes.mean_kwh, homes.pv_rating_kwh, homes.wind_rating_kwh)
-        truth, guess = outside.expected_day(rng, config, outdoors, day, paid, first.weekday())
-        return truth, guess, habits.draw(rng, config, truth)
+        truth, guess = outside.expected_day(dice, config, outdoors, day, paid, when)
+        lived = habits.draw(dice, config, truth)
+        return scenario(truth, lived), scenario(guess, habits.expected(config, guess))
 
 
 def make(config: EnvConfig) -> SyntheticDays:
@@ -77,7 +75,7 @@ def make(config: EnvConfig) -> SyntheticDays:
 
 def homes_of(config: EnvConfig, mean: Array, pv: Array, beginnings: tuple[date, ...]) -> Homes:
     """Return homes of the given sizes [P] kWh, with a wind park that yields its share of what they and devices need."""
-    of_year = np.array([weather.days(days.start(day, config), 1)[0] for day in beginnings])
+    of_year = calendar([days.start(day, config) for day in beginnings], 1).day[:, 0]
     outdoors, blowing = float(weather.season(of_year).mean()), float(weather.wind_mean(of_year).mean())
     consumption = float(mean.sum()) + kwh_from_kw(habits.mean_kw(config, outdoors))
     return Homes(mean, pv, config.wind.share * consumption / blowing)

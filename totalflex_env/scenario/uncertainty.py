@@ -22,7 +22,8 @@ import math
 import numpy as np
 
 from totalflex_env.config import ErrorConfig
-from totalflex_env.scenario.noise import Array, wander
+from totalflex_env.dice import Array, Dice
+from totalflex_env.scenario.noise import wander
 from totalflex_env.units import SLOTS_PER_HOUR
 
 SOLAR_DAY_AHEAD = 0.083  # share of the highest output
@@ -36,22 +37,22 @@ SHARED_LOAD_ERROR = 0.3
 """Share of the variance of load errors that all houses have in common."""
 
 
-def load(rng: np.random.Generator, error: ErrorConfig, base: Array, mean: Array) -> Array:
-    """Errors [T, P] kWh of the consumption of houses, `base` [T, P] with long-term `mean` [P] kWh."""
-    slots, houses = base.shape
-    path = wander(rng, slots, error.memory_h * SLOTS_PER_HOUR, houses + 1)
-    own, common = path[:, :-1], path[:, -1:]
+def load(dice: Dice, error: ErrorConfig, base: Array, mean: Array) -> Array:
+    """Errors [B, T, P] kWh of the consumption of houses, `base` [B, T, P] with long-term `mean` [P] kWh."""
+    _, slots, houses = base.shape
+    path = wander(dice, slots, error.memory_h * SLOTS_PER_HOUR, houses + 1)
+    own, common = path[..., :-1], path[..., -1:]
     wide = math.sqrt(1.0 - SHARED_LOAD_ERROR) * own + math.sqrt(SHARED_LOAD_ERROR) * common
     return np.clip(error.deviation * mean * wide, -base, base)
 
 
-def production(rng: np.random.Generator, error: ErrorConfig, produced: Array, rating: Array) -> Array:
-    """Errors [T, P] kWh of producers under one sky, `produced` [T, P] of `rating` [P] kWh."""
-    path = wander(rng, len(produced), error.memory_h * SLOTS_PER_HOUR)
+def production(dice: Dice, error: ErrorConfig, produced: Array, rating: Array) -> Array:
+    """Errors [B, T, P] kWh of producers under one sky, `produced` [B, T, P] of `rating` [P] kWh."""
+    path = wander(dice, produced.shape[1], error.memory_h * SLOTS_PER_HOUR)
     room = np.minimum(produced, rating - produced)
     return np.clip(error.deviation * rating * path, -room, room)
 
 
-def temperature(rng: np.random.Generator, error: ErrorConfig, slots: int) -> Array:
-    """Errors [T] in kelvin."""
-    return error.deviation * wander(rng, slots, error.memory_h * SLOTS_PER_HOUR)[:, 0]
+def temperature(dice: Dice, error: ErrorConfig, slots: int) -> Array:
+    """Errors [B, T] in kelvin."""
+    return error.deviation * wander(dice, slots, error.memory_h * SLOTS_PER_HOUR)[..., 0]

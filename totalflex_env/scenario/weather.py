@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 
+from totalflex_env.dice import Array, Dice
 from totalflex_env.scenario import sun
-from totalflex_env.scenario.noise import Array, wander
-from totalflex_env.units import SLOTS_PER_DAY, SLOTS_PER_HOUR
+from totalflex_env.scenario.calendar import Calendar
+from totalflex_env.scenario.noise import wander
+from totalflex_env.units import SLOTS_PER_HOUR
 
 # Temperature of Aalborg 2018-19 (DMI Open Data): mean 8.9, standard deviation 7.0 degrees Celsius.
 YEAR_MEAN = 8.9
@@ -46,21 +47,21 @@ WINDY_SUN = -0.15  # -0.01 to -0.30; DK1, hours of daylight: -0.16 in winter, -0
 
 @dataclass(frozen=True)
 class Weather:
-    """The weather of T quarter-hours."""
+    """The weather of T quarter-hours in B episodes."""
 
-    temperature: Array  # [T] degrees Celsius, outdoors
-    wind: Array  # [T] output of a wind park as a share of its rating, between 0 and 1
-    irradiance: Array  # [T] kW/m2 on the horizontal plane
+    temperature: Array  # [B, T] degrees Celsius, outdoors
+    wind: Array  # [B, T] output of a wind park as a share of its rating, between 0 and 1
+    irradiance: Array  # [B, T] kW/m2 on the horizontal plane
 
 
-def draw(rng: np.random.Generator, first: datetime, slots: int, drift: Array | None = None) -> Weather:
-    """Draw the weather of `slots` quarter-hours from the local time `first` on.
+def draw(dice: Dice, time: Calendar, drift: Array | None = None) -> Weather:
+    """Draw the weather of B episodes.
 
-    Where the wind is known, `drift` [T] says how it deviates, as `drift_of` has it; sun and temperature go with it.
+    Where the wind is known, `drift` [B, T] says how it deviates, as `drift_of` has it; sun and temperature go with it.
     """
-    day = days(first, slots)
+    day = time.day
     wind, slow, broken, warm = (
-        wander(rng, slots, hours * SLOTS_PER_HOUR)[:, 0]
+        wander(dice, time.slots, hours * SLOTS_PER_HOUR)[..., 0]
         for hours in (WIND_MEMORY_H, *CLOUD_MEMORY_H, TEMPERATURE_MEMORY_H)
     )
     wind = wind if drift is None else drift
@@ -90,12 +91,6 @@ def drift_of(share: Array, day: Array) -> Array:
     return np.asarray(
         (np.log(inside / (1.0 - inside)) - _seasonal(WIND_LOGIT, day)) / _seasonal(WIND_LOGIT_DEVIATION, day)
     )
-
-
-def days(first: datetime, slots: int) -> Array:
-    """Days since the 1 January before `first` [slots], with their fractions, at the start of every quarter-hour."""
-    begin = datetime(first.year, 1, 1)
-    return (first - begin).total_seconds() / 86_400.0 + np.arange(slots) / SLOTS_PER_DAY
 
 
 def season(day: Array) -> Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -24,6 +23,7 @@ from totalflex_env.devices.pv import PvConfig
 from totalflex_env.devices.refrigerator import RefrigeratorConfig
 from totalflex_env.devices.thermal import first_order
 from totalflex_env.devices.washing_machine import WashingMachineConfig
+from totalflex_env.dice import Dice
 
 SLOTS, HOURS = 96, 0.25
 SEED = st.integers(0, 10_000)
@@ -53,7 +53,7 @@ def wild(lower: Tensor, upper: Tensor, rng: torch.Generator) -> Tensor:
 def test_first_order_stores(kind: HeatPumpConfig | FreezerConfig | RefrigeratorConfig, seed: int) -> None:
     """C dT = heat - loss, the loss integrated over the exponential course of the temperature within each slot."""
     family, today, rng = kind.build(2, HOURS), day(seed), torch.Generator().manual_seed(seed)
-    habits, capacity = kind.draw(np.random.default_rng(seed), today), family.capacity_kwh_per_k
+    habits, capacity = kind.draw(Dice.of([seed]), today), family.capacity_kwh_per_k
     guard, state = family.guard(kind.expected(today)), family.start(habits)
     left, time_constant = family.retention, kind.resistance_k_per_kw * kind.capacitance_kwh_per_k
     content = capacity * state.temperature
@@ -92,7 +92,7 @@ CIRCUIT = Circuit(2.0, 10.0, 0.9, 8.0, 12.0, heat_share=0.4, sun_area_m2=5.0, su
 def test_two_capacities(seed: int) -> None:
     """What air and mass hold changes by sun, people and heat pump less what goes outside, over random days."""
     kind, today, rng = HeavyHouseConfig(count=2), day(seed), torch.Generator().manual_seed(seed)
-    family, habits, lost = kind.build(2, HOURS), kind.draw(np.random.default_rng(seed), today), losses(CIRCUIT)
+    family, habits, lost = kind.build(2, HOURS), kind.draw(Dice.of([seed]), today), losses(CIRCUIT)
     guard, state = family.guard(kind.expected(today)), family.start(habits)
     content = (family.capacity * torch.stack([state.air[0], state.mass[0]])).sum(dim=0)
     for slot in range(SLOTS):
@@ -118,7 +118,7 @@ def test_one_capacity_is_the_first_order_store() -> None:
 def test_a_tank_gives_what_is_drawn(seed: int) -> None:
     """A tank holds what heats it less what is drawn and what it loses to its room, over random days."""
     kind, today, rng = HotWaterConfig(count=3), day(seed), torch.Generator().manual_seed(seed)
-    family, habits = kind.build(2, HOURS), kind.draw(np.random.default_rng(seed), today)
+    family, habits = kind.build(2, HOURS), kind.draw(Dice.of([seed]), today)
     guard, state, capacity = family.guard(kind.expected(today)), family.start(habits), family.capacity[0]
     leak = 45.0 * 24.0 / kind.loss_kwh_per_day  # K/kW
     content, left = capacity * state.air[0], torch.exp(-HOURS / (leak * capacity))
@@ -154,7 +154,7 @@ def test_zones_stay_in_their_band_when_all_is_as_expected(kind: DeviceSettings, 
 @given(seed=SEED)
 def test_vehicles_with_v2g_leave_with_what_they_were_promised(seed: int) -> None:
     kind, today, rng = EvConfig(count=3, v2g_kw=7.0, efficiency=0.9), day(seed), torch.Generator().manual_seed(seed)
-    family, habits = kind.build(2, HOURS), kind.draw(np.random.default_rng(seed), today)
+    family, habits = kind.build(2, HOURS), kind.draw(Dice.of([seed]), today)
     state = family.start(habits)
     stored, given_back = state.stored_kwh, torch.zeros(1, 3).double()
     for slot in range(SLOTS):
@@ -175,7 +175,7 @@ def test_vehicles_with_v2g_leave_with_what_they_were_promised(seed: int) -> None
 def test_programmes_take_what_they_are(kind: WashingMachineConfig | IndustryConfig, seed: int) -> None:
     """Every run is whole, inside its window, and after the one before it."""
     family, today, rng = kind.build(2, HOURS), day(seed), torch.Generator().manual_seed(seed)
-    habits = kind.draw(np.random.default_rng(seed), today)
+    habits = kind.draw(Dice.of([seed]), today)
     state, total = family.start(habits), torch.zeros(1, kind.count).double()
     for slot in range(SLOTS):
         allowed = family.limits(state, habits, None, slot)

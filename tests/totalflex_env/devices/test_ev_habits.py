@@ -7,6 +7,7 @@ import pytest
 
 from totalflex_env.devices import ev_habits
 from totalflex_env.devices.ev import EvConfig
+from totalflex_env.dice import Dice
 
 MEASURED_START = np.array(
     [
@@ -18,7 +19,7 @@ MEASURED_START = np.array(
 
 @pytest.fixture(scope="module")
 def sessions() -> ev_habits.EvSessions:
-    return ev_habits.draw(np.random.default_rng(1), (40_000,))
+    return ev_habits.EvSessions(*(part[0] for part in vars(ev_habits.draw(Dice.of([1]), 40_000)).values()))
 
 
 def test_starts_have_their_two_peaks(sessions: ev_habits.EvSessions) -> None:
@@ -61,6 +62,6 @@ def test_what_is_expected_of_vehicles_is_what_is_drawn(sessions: ev_habits.EvSes
 
 
 def test_the_seed_alone_decides() -> None:
-    first, second = (ev_habits.draw(np.random.default_rng(5), (3, 4)) for _ in range(2))
+    first, second = (ev_habits.draw(Dice.of([5]), 3, 4) for _ in range(2))
     np.testing.assert_array_equal(first.need_kwh, second.need_kwh)
-    assert first.arrival_hour.shape == (3, 4)
+    assert first.arrival_hour.shape == (1, 3, 4)

@@ -202,7 +202,7 @@ def test_what_each_device_offers() -> None:
     assert programmes.latest.tolist() == [20, 40]
     assert programmes.default_start.tolist() == [5, 12]
     assert programmes.price_shift.tolist() == [0.002, 0.002]
-    assert programmes.lower[0, :6].tolist() == [0.5, 0.05, 0.05, 0.4, 0.025, 0.0]
+    assert programmes.lower[0, :6].tolist() == [0.45, 0.025, 0.025, 0.375, 0.025, 0.0]
 
 
 def test_a_running_programme_offers_its_rest_and_a_finished_one_nothing() -> None:
@@ -213,7 +213,7 @@ def test_a_running_programme_offers_its_rest_and_a_finished_one_nothing() -> Non
     assert offers.device[-1] == COUNT - 2
     running = take_rows(offers, offers.device == COUNT - 2)
     assert (int(running.earliest), int(running.latest), int(running.slices)) == (20, 20, 3)
-    assert running.lower[0, :3].tolist() == running.upper[0, :3].tolist() == [0.05, 0.4, 0.025]
+    assert running.lower[0, :3].tolist() == running.upper[0, :3].tolist() == [0.025, 0.375, 0.025]
 
 
 def storage_offer(config: BatteryConfig, stored: float) -> FlexOfferBatch:

@@ -11,6 +11,7 @@ from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
 from totalflex_env.devices.appliance import Windows
 from totalflex_env.devices.storage import Sessions
+from totalflex_env.dice import Dice
 from totalflex_env.scenario import habits
 from totalflex_env.scenario.assemble import Outside
 
@@ -22,13 +23,13 @@ def street() -> EnvConfig:
 
 def outside(slots: int) -> Outside:
     """A mild and windless time."""
-    nothing, nobody = np.zeros(slots), np.zeros((slots, 0))
-    return Outside(nothing, nothing, nothing, nothing, nothing + 8.0, nobody, nobody, nobody, nothing, 0)
+    nothing, nobody, monday = np.zeros((1, slots)), np.zeros((1, slots, 0)), np.zeros(1, dtype=np.int64)
+    return Outside(nothing, nothing, nothing, nothing, nothing + 8.0, nobody, nobody, nobody, nothing, monday)
 
 
 def lived(config: EnvConfig, seed: int) -> tuple[Sessions, Windows]:
     """Sessions and windows of one drawn episode, of one row."""
-    sessions, _, windows = habits.draw(np.random.default_rng(seed), config, outside(config.slots))
+    sessions, _, windows = habits.draw(Dice.of([seed]), config, outside(config.slots))
     return sessions, windows
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from totalflex_env.config import EnvConfig
 from totalflex_env.data_config import SyntheticConfig
+from totalflex_env.dice import Dice
 from totalflex_env.scenario import households, weather
+from totalflex_env.scenario.calendar import calendar
 
 CONFIG = EnvConfig(name="homes")
 AUTUMN, WINTER_SLOTS = datetime(2023, 10, 1), 182 * 96
@@ -25,9 +27,8 @@ def velander(yearly_kwh: float, homes: int) -> float:
 def winter() -> np.ndarray:
     """Power [T, homes] kW of a winter."""
     mean, pv = households.sizes(CONFIG, HOMES)
-    rng = np.random.default_rng(7)
-    outdoors = weather.draw(rng, AUTUMN, WINTER_SLOTS)
-    return 4.0 * households.draw(rng, AUTUMN, outdoors, mean, pv)[0]
+    dice, time = Dice.of([7]), calendar([AUTUMN], WINTER_SLOTS)
+    return 4.0 * households.draw(dice, time, weather.draw(dice, time), mean, pv)[0][0]
 
 
 def peak_of(winter: np.ndarray, homes: int) -> float:
@@ -53,9 +54,8 @@ def test_homes_are_loosely_alike(winter: np.ndarray) -> None:
 
 def test_a_year_consumes_what_is_configured() -> None:
     mean, pv = households.sizes(CONFIG, 60)
-    rng, first = np.random.default_rng(1), datetime(2023, 1, 1)
-    outdoors = weather.draw(rng, first, 35_040)
-    base, produced = households.draw(rng, first, outdoors, mean, pv)
+    dice, time = Dice.of([1]), calendar([datetime(2023, 1, 1)], 35_040)
+    base, produced = (part[0] for part in households.draw(dice, time, weather.draw(dice, time), mean, pv))
     assert base.sum(axis=0) == pytest.approx(mean * 35_064, rel=0.03)
     assert mean.sum() * 35_064 / 60 == pytest.approx(4000.0, rel=0.15)
     assert (pv > 0.0).sum() == 12
@@ -64,13 +64,10 @@ def test_a_year_consumes_what_is_configured() -> None:
 
 
 def test_evenings_and_cold_days_need_more() -> None:
-    flat = weather.Weather(*(np.full(96, value) for value in (1.0, 0.3, 0.0)))
-    colder = weather.Weather(*(np.full(96, value) for value in (-9.0, 0.3, 0.0)))
-    mean = np.ones(400)
-    days = [
-        households.draw(np.random.default_rng(3), datetime(2023, 1, 10), each, mean, mean)[0].sum(axis=1)
-        for each in (flat, colder)
-    ]
+    flat = weather.Weather(*(np.full((1, 96), value) for value in (1.0, 0.3, 0.0)))
+    colder = weather.Weather(*(np.full((1, 96), value) for value in (-9.0, 0.3, 0.0)))
+    mean, time = np.ones(400), calendar([datetime(2023, 1, 10)], 96)
+    days = [households.draw(Dice.of([3]), time, each, mean, mean)[0][0].sum(axis=1) for each in (flat, colder)]
     assert days[0].argmax() / 4 == pytest.approx(18.0, abs=1.5) and days[0].argmin() / 4 < 6
     assert days[1].mean() / days[0].mean() == pytest.approx(1.06, abs=0.005)
 

@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from totalflex_env.dice import Dice
 from totalflex_env.scenario.noise import wander
 
 
 def test_equals_the_recursion_by_hand() -> None:
-    path = wander(np.random.default_rng(5), 4, 3.0, 2)
+    path = wander(Dice.of([5]), 4, 3.0, 2)[0]
     white, fade = np.random.default_rng(5).standard_normal((4, 2)), math.exp(-1 / 3.0)
     by_hand = [white[0]]
     for step in white[1:]:
@@ -20,13 +21,13 @@ def test_equals_the_recursion_by_hand() -> None:
 
 
 def test_variance_and_memory() -> None:
-    path = wander(np.random.default_rng(1), 40, 12.0, 20_000)
+    path = wander(Dice.of([1]), 40, 12.0, 20_000)[0]
     np.testing.assert_allclose(path.std(axis=1), 1.0, atol=0.02)
     assert np.mean(path[0] * path[12]) == pytest.approx(math.exp(-1.0), abs=0.02)
 
 
 def test_a_long_path_is_carried_on_across_its_stretches() -> None:
-    path = wander(np.random.default_rng(5), 3000, 300.0)[:, 0]
+    path = wander(Dice.of([5]), 3000, 300.0)[0, :, 0]
     white, fade = np.random.default_rng(5).standard_normal((3000, 1))[:, 0], math.exp(-1 / 300.0)
     by_hand = [white[0]]
     for step in white[1:]:

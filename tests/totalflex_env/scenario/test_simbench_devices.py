@@ -12,6 +12,7 @@ from totalflex_env.devices.battery import BatteryConfig
 from totalflex_env.devices.ev import EvConfig
 from totalflex_env.devices.family import Day, Weather
 from totalflex_env.devices.heat_pump import HeatPumpConfig
+from totalflex_env.dice import Dice
 from totalflex_env.engine.build import build
 from totalflex_env.scenario import simbench, simbench_houses, weather
 from totalflex_env.scenario.simbench_devices import flexible, noon_to_noon
@@ -47,7 +48,7 @@ def test_heat_pumps_take_the_same_energy_in_a_year(devices: tuple[GridDevice, ..
 
 def test_vehicles_charge_as_often_and_as_much(devices: tuple[GridDevice, ...]) -> None:
     """The lognormal needs are cut off at the highest one seen, and stays at the day, which costs a few per cent."""
-    rng, slots = np.random.default_rng(5), 96
+    dice, slots = Dice.of([5]), 96
     outdoors = Weather(torch.zeros(1, slots, dtype=torch.float64), torch.zeros(1, slots, dtype=torch.float64))
     day = Day(outdoors, torch.tensor([0]), 12.0)
     for device in of_kind(devices, "home charger", "public charger"):
@@ -55,7 +56,7 @@ def test_vehicles_charge_as_often_and_as_much(devices: tuple[GridDevice, ...]) -
         assert isinstance(settings, EvConfig) and settings.houses == (device.house,)
         assert settings.power_kw == device.rated_kw
         many = settings.model_copy(update={"count": 20_000, "houses": None})
-        drawn = many.draw(rng, day).need_kwh[0].sum(dim=0).numpy()
+        drawn = many.draw(dice, day).need_kwh[0].sum(dim=0).numpy()
         days = noon_to_noon(device.kw).sum(axis=1) / 4.0
         assert (drawn > 0.05).mean() == pytest.approx((days > 0.05).mean(), abs=0.02)
         assert drawn.mean() == pytest.approx(days.mean(), rel=0.08)

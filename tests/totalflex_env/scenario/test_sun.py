@@ -7,7 +7,9 @@ from datetime import datetime
 import numpy as np
 import pytest
 
+from totalflex_env.dice import Dice
 from totalflex_env.scenario import sun, weather
+from totalflex_env.scenario.calendar import calendar
 
 YEAR = np.arange(35_040) / 96.0
 
@@ -39,11 +41,11 @@ def test_a_clear_sky_is_darker_than_space_and_dark_at_night() -> None:
 
 def test_a_roof_gains_in_winter_and_yields_as_danish_roofs_do() -> None:
     """Energy of a horizontal plane 944 to 1050 kWh/m² (test reference years 1 to 3); of a roof 850 to 1000 kWh/kW."""
-    years = [weather.draw(np.random.default_rng(seed), datetime(2023, 1, 1), 35_040).irradiance for seed in range(3)]
-    ground, roof = np.mean(years, axis=0), np.mean([sun.power(each, YEAR) for each in years], axis=0)
+    years = weather.draw(Dice.of(range(3)), calendar([datetime(2023, 1, 1)] * 3, 35_040)).irradiance
+    ground, roof = years.mean(axis=0), sun.power(years, YEAR).mean(axis=0)
     assert ground.sum() / 4.0 == pytest.approx(995.0, rel=0.06)
     assert 850.0 < roof.sum() / 4.0 < 1000.0
     january, june = slice(0, 31 * 96), slice(151 * 96, 181 * 96)
     assert roof[january].sum() > 1.02 * ground[january].sum() * sun.PERFORMANCE
     assert roof[june].sum() < 1.1 * ground[june].sum() * sun.PERFORMANCE
-    assert roof.min() == 0.0 and max(sun.power(each, YEAR).max() for each in years) <= 1.0
+    assert roof.min() == 0.0 and sun.power(years, YEAR).max() <= 1.0

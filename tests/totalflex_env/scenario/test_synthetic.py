@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from totalflex_env import batch
-from totalflex_env.config import EnvConfig
+from totalflex_env.config import DevicesConfig, EnvConfig
 from totalflex_env.engine.build import build, draw
 from totalflex_env.errors import ConfigError, DataError
 from totalflex_env.grid.network import two_house_feeder
@@ -27,8 +27,12 @@ YEAR_ROUND = {"source": "synthetic", "months": list(range(1, 13))}
 DEVICES = {kind: {"count": 2} for kind in ("ev", "battery", "heat_pump", "freezer", "dishwasher")}
 
 
-def test_a_row_is_its_seed_alone() -> None:
-    source = make_source(made(devices=DEVICES))
+EVERY_KIND = {kind: {"count": 2} for kind in DevicesConfig.model_fields if kind != "further"}
+
+
+@pytest.mark.parametrize("slots", [96, 672])
+def test_a_row_is_its_seed_alone(slots: int) -> None:
+    source = make_source(made(devices=EVERY_KIND, slots=slots))
     seeds = [7, 123456789, 0]
     together = source.draw(seeds)
     for row, seed in enumerate(seeds):

@@ -37,7 +37,7 @@ def test_cheapest_and_default_day_by_brute_force(config: EnvConfig) -> None:
         return float(sum(spot[slot] * ev.power_kw * 0.25 for slot in slots))
 
     def washing(start: int) -> float:
-        run = float(sum(spot[start + step] * power * 0.25 for step, power in enumerate(washer.profile_kw)))
+        run = float(sum(spot[start + step] * power * 0.25 for step, power in enumerate(washer.programmes_kw[0])))
         return run + washer.delay_price * (start - int(windows.ready))
 
     full_slots = round(float(sessions.need_kwh) / (ev.power_kw * 0.25))
