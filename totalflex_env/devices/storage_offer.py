@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from totalflex_env.batch import take_rows
+from totalflex_env.devices.losses import cycling
 from totalflex_env.devices.offering import fixed
 from totalflex_env.devices.storage_program import Rates
 from totalflex_env.trade_types import FlexOfferBatch
@@ -32,25 +33,25 @@ class Stay:
 def offer(stay: Stay, rates: Rates) -> FlexOfferBatch:
     """Offer each storage present any power it has until it leaves, as long as what it stores stays within its bounds.
 
-    Storage gains g(e) = charge_efficiency * e of e >= 0 and e / discharge_efficiency of e < 0. As g is concave, the sum
-    of g is at most charge_efficiency times the cumulative energy and at least what the chord of g over [-discharge,
-    charge], gain * e - loss, sums up to. So `loss` per slot must be covered even if nothing is cycled: the discharge
-    power offered is the most whose loss the default can spare. Exact without losses, and for vehicles that only charge.
+    What is stored is at most charge_efficiency times the cumulative energy and at least what `losses.cycling` says. Its
+    loss per slot must be covered even if nothing is cycled: the discharge power offered is the most whose loss the
+    default can spare. Exact without losses, and for vehicles that only charge.
     """
     slices = stay.departure.clamp(max=stay.slot + stay.default.shape[1]) - stay.slot
     now, step = stay.now_kwh[:, None], torch.arange(1, stay.default.shape[1] + 1, device=slices.device)
     last = step == slices[:, None]
     need = torch.where(last, torch.minimum(stay.need_kwh[:, None], stay.stored_kwh), 0.0)
     spare = torch.where(step <= slices[:, None], (stay.stored_kwh - need) / step, torch.inf).amin(1).clamp(min=0.0)
-    discharge, gain, loss = _chord(rates, spare)
+    efficiency = rates.charge_efficiency, rates.discharge_efficiency
+    cycle = cycling(rates.charge_kwh, rates.discharge_kwh, efficiency, spare)
     room = (stay.ceiling_kwh[:, None] - now).clamp(min=0.0)
     highest = (room / rates.charge_efficiency[:, None]).expand_as(stay.default)
-    lowest = (need - now + step * loss[:, None]) / gain[:, None]
+    lowest = (need - now + step * cycle.loss[:, None]) / cycle.gain[:, None]
     offers = fixed(stay.slot, stay.house, slices, stay.default)
-    both_ways, inside = (discharge > 0.0)[:, None], step <= slices[:, None]
+    both_ways, inside = (cycle.discharge > 0.0)[:, None], step <= slices[:, None]
     offers = replace(
         offers,
-        lower=torch.where(inside, -discharge[:, None], 0.0),
+        lower=torch.where(inside, -cycle.discharge[:, None], 0.0),
         upper=torch.where(inside, stay.most_kwh, 0.0),
         total_lower=torch.where(last, lowest, 0.0).sum(1),
         total_upper=highest[:, -1],
@@ -58,13 +59,3 @@ def offer(stay: Stay, rates: Rates) -> FlexOfferBatch:
         level_upper=torch.where(inside & both_ways, highest, torch.inf),
     )
     return take_rows(offers, (stay.arrival <= stay.slot) & (slices > 0))
-
-
-def _chord(rates: Rates, spare: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the discharge [n] kWh that loses at most `spare` [n] kWh per slot, and its chord: gain [n], loss [n]."""
-    charging, discharging = rates.charge_efficiency, 1.0 / rates.discharge_efficiency
-    most_loss = rates.charge_kwh * (discharging - charging)  # with unlimited discharge power
-    bearable = torch.where(most_loss > spare, spare * rates.charge_kwh / (most_loss - spare), torch.inf)
-    discharge = torch.minimum(rates.discharge_kwh, bearable)
-    gain = (charging * rates.charge_kwh + discharging * discharge) / (rates.charge_kwh + discharge)
-    return discharge, gain, discharge * (discharging - gain)

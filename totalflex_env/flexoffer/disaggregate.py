@@ -3,8 +3,8 @@
 Starts are whole numbers and come first, from the proof that the profile lies in the aggregate. The rest is convex: the
 members split it so that all use alike shares of their power, as far as their totals and levels allow, which is the
 optimum of a strictly convex cost. Its dual has one price per slot; where the members' answers to a price add up to the
-profile, these answers are the assignments. A profile without such a price lies outside and is refused with the
-certificate of `membership`, never repaired.
+profile, these answers are the assignments. Powers in steps are rounded, and the others make up for it. A profile
+without such a price lies outside and is refused with the certificate of `membership`, never repaired.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from totalflex_env.flexoffer.dual import NEAR, WIDTH, sharing_price
 from totalflex_env.flexoffer.exact import ExactAggregate
 from totalflex_env.flexoffer.hull import locate
 from totalflex_env.flexoffer.kinds import Assignments, Members, to_kwh
-from totalflex_env.flexoffer.members import empty
+from totalflex_env.flexoffer.members import empty, identities
 from totalflex_env.flexoffer.membership import contains, require_inside
 from totalflex_env.flexoffer.offers import load
 from totalflex_env.flexoffer.settle import settle, unsettle
 from totalflex_env.flexoffer.smooth_starts import fractional_counts
 from totalflex_env.flexoffer.starts import assign_starts, count_windows, counts_load
-from totalflex_env.flexoffer.support import best, checked, respond_members
+from totalflex_env.flexoffer.stepped import has_steps, merged, take_steps
+from totalflex_env.flexoffer.support import best, checked_profile, respond_members
 from totalflex_env.flexoffer.whole import whole_counts
 
 ROUNDS = 4  # of asking again for what rounding misses
@@ -38,8 +39,8 @@ def disaggregate(aggregate: ExactAggregate, profile: Tensor) -> Assignments:
     Every assignment is valid for its member. An OfferError refuses a profile outside the aggregate and says why.
     """
     members = aggregate.members
-    profile = checked(profile[None], members.slots)[0]
-    if bool((members.vehicles.quantum > 0).any()):
+    profile = checked_profile(profile, members.slots)
+    if has_steps(aggregate):
         return _stepped(aggregate, profile)
     if not len(members.programmes.offer) and not len(members.movables.offer):
         found = split(members, profile)
@@ -117,11 +118,18 @@ def _settled(members: Members, profile: Tensor, starts: Tensor, movable_start: T
 
 
 def _stepped(aggregate: ExactAggregate, profile: Tensor) -> Assignments:
-    """Return the assignments at a vertex: powers in steps add up to no other profile that could be proved."""
-    hull = locate(lambda direction: best(aggregate, direction[None])[0], profile, NEAR)
-    if not hull.inside or len(hull.weights) > 1:
-        require_inside(contains(aggregate, profile))
-    return respond_members(aggregate.members, -hull.directions[0])
+    """Return a split in which powers in steps are whole, and the others make up for the rounding."""
+    members = aggregate.members
+    require_inside(contains(aggregate, profile))
+    if len(members.movables.offer):  # then only vertices are known to be inside
+        hull = locate(lambda direction: best(aggregate, direction[None])[0], profile, NEAR)
+        return respond_members(members, -hull.directions[0])
+    energies, others, left = take_steps(aggregate, profile)
+    if len(identities(others.members)):
+        made = disaggregate(others, left)
+    else:
+        made = respond_members(others.members, left)
+    return replace(made, vehicles=merged(made.vehicles, energies, members.vehicles.quantum > 0))
 
 
 def _mixed(aggregate: ExactAggregate, profile: Tensor) -> Assignments:

@@ -17,7 +17,7 @@ from totalflex_env.flexoffer.exact import ExactAggregate
 from totalflex_env.flexoffer.kinds import Assignments, Members, to_kwh
 from totalflex_env.flexoffer.members import expand
 from totalflex_env.flexoffer.scans import steps
-from totalflex_env.flexoffer.support import checked
+from totalflex_env.flexoffer.support import checked_profile
 
 HALVINGS = 8
 
@@ -28,7 +28,7 @@ def disaggregate_fairly(aggregate: ExactAggregate, profile: Tensor) -> tuple[Ass
     For boxes, total-energy offers, storages and chains; starts that must be chosen leave the totals as they come, with
     band 1. An OfferError refuses a profile [T] outside the aggregate.
     """
-    members, profile = aggregate.members, checked(profile[None], aggregate.members.slots)[0]
+    members, profile = aggregate.members, checked_profile(profile, aggregate.members.slots)
     anyhow = disaggregate(aggregate, profile)
     whole = len(members.programmes.offer) + len(members.movables.offer) + int(members.vehicles.quantum.sum())
     if whole:

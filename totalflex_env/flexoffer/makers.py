@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from totalflex_env.devices.losses import cycling
 from totalflex_env.errors import OfferError
 from totalflex_env.flexoffer.kinds import Boxes, Chains, Members, Programmes, Storages, Vehicles, to_kwh, to_uwh
-from totalflex_env.flexoffer.losses import cycling
 from totalflex_env.flexoffer.members import distinct, empty, expand, join, lossless
 from totalflex_env.flexoffer.scans import possible
 

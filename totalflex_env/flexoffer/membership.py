@@ -14,21 +14,20 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-from totalflex_env.errors import OfferError
-from totalflex_env.flexoffer import smooth
-from totalflex_env.flexoffer.dual import NEAR, WIDTH, sharing_price
+from totalflex_env.errors import OfferError, PhysicsError
+from totalflex_env.flexoffer.dual import WIDTH
 from totalflex_env.flexoffer.exact import ExactAggregate, aggregate_exact
-from totalflex_env.flexoffer.hull import Hull, locate, search
+from totalflex_env.flexoffer.hull import Hull, locate
 from totalflex_env.flexoffer.kinds import Members, to_kwh
-from totalflex_env.flexoffer.members import empty
+from totalflex_env.flexoffer.members import empty, identities
+from totalflex_env.flexoffer.nearest import nearest
 from totalflex_env.flexoffer.settle import settle
 from totalflex_env.flexoffer.smooth_starts import fractional_counts
 from totalflex_env.flexoffer.starts import best_starts, counts_load, hall
-from totalflex_env.flexoffer.support import best, best_movables, checked, energy_bounds, support
+from totalflex_env.flexoffer.stepped import has_steps, take_steps, within
+from totalflex_env.flexoffer.support import best, best_movables, checked_profile, energy_bounds
 from totalflex_env.flexoffer.whole import LEANINGS, whole_counts
 
-FEW = 60  # vertices that usually settle it
-ROUNDS = 3  # of the search for a price; after each, the price is tried as the normal of a separating plane
 NO_STARTS = torch.zeros(0, dtype=torch.int64)
 
 
@@ -36,7 +35,7 @@ class Answer(IntEnum):
     """Where a profile lies."""
 
     OUTSIDE = 0
-    HULL = 1  # in the convex hull; no whole numbers were found that make it
+    HULL = 1  # no price was found that keeps it out of the convex hull, and no whole numbers that make it
     INSIDE = 2
 
 
@@ -58,10 +57,13 @@ def contains(aggregate: ExactAggregate, profile: Tensor) -> Membership:
     """Return where a profile [T] kWh lies, up to 1e-6 kWh.
 
     OUTSIDE is proved by a price, and by a set of slots wherever the aggregate is a generalized polymatroid; INSIDE by
-    starts and a mixture of vertices. HULL says that no linear price can tell the profile from the inside, no more.
+    starts and what the members take, with movables by a mixture of vertices. HULL says that no linear price can tell
+    the profile from the inside, no more.
     """
-    profile = checked(profile[None], aggregate.members.slots)[0]
+    profile = checked_profile(profile, aggregate.members.slots)
     hull, price = _locate(aggregate, profile)
+    if hull is None:
+        return _undecided(aggregate)
     if not hull.inside:
         return _outside(aggregate, profile, hull)
     return _whole(aggregate, profile, hull, price)
@@ -83,50 +85,55 @@ def require_inside(membership: Membership) -> None:
     raise OfferError("aggregate", rule, f"a profile {membership.distance:.6f} kWh outside")
 
 
-def _locate(aggregate: ExactAggregate, profile: Tensor) -> tuple[Hull, Tensor | None]:
+def _locate(aggregate: ExactAggregate, profile: Tensor) -> tuple[Hull | None, Tensor | None]:
     """Return where a profile lies in the hull, and the price [T] at which members share it, if that settled it.
 
-    A few vertices settle most cases. Near the boundary they would be many: there the price at which the members share
-    the profile is sought (movables have none), and one that runs away is tried as the normal of a separating plane.
+    None stands for neither found nor proved to be outside. Movables have no such price: there the profile is sought as
+    a mixture of vertices.
     """
-
-    def vertex(direction: Tensor) -> Tensor:
-        return best(aggregate, direction[None])[0]
-
-    near = max(NEAR, 1e-10 * float(profile.norm()))
+    near = within(profile)
     if len(aggregate.members.movables.offer):
-        return locate(vertex, profile, near), None
-    hull = search(vertex, profile, near, FEW, profile)
-    if hull is not None:
-        return hull, None
-    ready, price = smooth.prepare(aggregate.members), torch.zeros_like(profile)
-    none = Hull(True, profile[None, :0], profile[:0], torch.zeros_like(profile), 0.0)
-    for _ in range(ROUNDS):
-        price, met = sharing_price(ready, profile, price)
-        if met:
-            return none, price
-        normal = -price / price.norm().clamp(min=1e-9)
-        distance = float(normal @ profile - support(aggregate, normal[None])[0])
-        if distance > near:
-            return replace(none, inside=False, normal=normal, distance=distance), None
-    return locate(vertex, profile, near, normal), None
+        return locate(lambda direction: best(aggregate, direction[None])[0], profile, near), None
+    found = nearest(aggregate, profile, near)
+    if found.distance > near and found.proved == 0.0:
+        return None, None
+    none = profile[None, :0], profile[:0]
+    return Hull(found.distance <= near, *none, found.normal, found.proved), found.price
 
 
 def _whole(aggregate: ExactAggregate, profile: Tensor, hull: Hull, price: Tensor | None) -> Membership:
     """Return the answer for a profile in the hull: a mixture of vertices, or what a price does."""
     members = aggregate.members
-    stepped = bool((members.vehicles.quantum > 0).any())
-    if not (stepped or len(members.programmes.offer) or len(members.movables.offer)):
+    if not (has_steps(aggregate) or len(members.programmes.offer) or len(members.movables.offer)):
         return _found(aggregate, Answer.INSIDE)
-    if price is not None:
-        counts = fractional_counts(aggregate.starts, price, WIDTH)
-    else:
+    if price is None:
         counts = _mixed_counts(aggregate, hull)
         if len(hull.weights) == 1:
             return _found(aggregate, Answer.INSIDE, counts.round().long(), _leaning(members, hull, 0.5))
-    if stepped:
-        return _found(aggregate, Answer.HULL)
+        if has_steps(aggregate):
+            return _found(aggregate, Answer.HULL)
+    elif has_steps(aggregate):
+        return _in_steps(aggregate, profile)
+    else:
+        counts = fractional_counts(aggregate.starts, price, WIDTH)
     return _started(aggregate, profile, counts, lambda lean: _leaning(members, hull, lean))
+
+
+def _undecided(aggregate: ExactAggregate) -> Membership:
+    """Return HULL where starts or steps are whole numbers, for there it promises nothing; else raise a PhysicsError."""
+    if len(aggregate.members.programmes.offer) or has_steps(aggregate):
+        return _found(aggregate, Answer.HULL)
+    raise PhysicsError("neither was the profile reached within 1e-6 kWh nor does a price prove that it lies outside")
+
+
+def _in_steps(aggregate: ExactAggregate, profile: Tensor) -> Membership:
+    """Return INSIDE if the members without steps can take what whole steps of the others leave, else HULL."""
+    _, others, left = take_steps(aggregate, profile)
+    if len(identities(others.members)):
+        rest = contains(others, left)
+    else:
+        rest = _found(others, Answer.INSIDE if float(left.norm()) <= within(profile) else Answer.HULL)
+    return rest if rest.answer == Answer.INSIDE else _found(aggregate, Answer.HULL)
 
 
 def _started(
@@ -137,7 +144,8 @@ def _started(
         begin = movable_start(lean)
         convex = settle(replace(aggregate.members, programmes=empty(aggregate.members.slots).programmes), begin)
         left = profile - to_kwh(counts_load(aggregate.starts, starts))
-        if bool(hall(aggregate.starts, starts).all()) and _locate(aggregate_exact(convex), left)[0].inside:
+        rest = _locate(aggregate_exact(convex), left)[0] if bool(hall(aggregate.starts, starts).all()) else None
+        if rest is not None and rest.inside:
             return _found(aggregate, Answer.INSIDE, starts, begin)
     return _found(aggregate, Answer.HULL)
 

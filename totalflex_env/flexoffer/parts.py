@@ -73,7 +73,7 @@ def sampled(part: Part, most: int) -> Part:
 
 def fixed(part: Part, price: Tensor, width: float) -> Part:
     """Return the part with its storages and chains fixed at their answer to a price [T]: the others answer fast."""
-    energies = [smooth_storages.answer(able, price[:, None], width).energy.T for able in part.ready.storages]
+    energies = [smooth_storages.answer(able, price, width).energy for able in part.ready.storages]
     if not energies:
         return part
     stored = torch.cat(energies)

@@ -33,11 +33,11 @@ def respond(offers: FlexOfferBatch, price: Tensor) -> tuple[Tensor, Tensor]:
     table = _Table(windows, windows.argsort(dim=1, stable=True))
 
     def plain(part: FlexOfferBatch) -> tuple[Tensor, Tensor]:
-        room = _room(part)
-        return _best(part, table, lambda prices, rank: room.lower + _filled(room, prices, rank))
+        room = room_of(part)
+        return _best(part, table, lambda prices, rank: room.lower + filled(room, prices, rank))
 
     def leveled(part: FlexOfferBatch) -> tuple[Tensor, Tensor]:
-        able = _able(part)
+        able = able_of(part)
         return _best(part, table, lambda prices, rank: best_apart(able, -prices.T).T)
 
     start, energy = offers.earliest, offers.lower
@@ -79,7 +79,7 @@ def _best(offers: FlexOfferBatch, table: _Table, cheapest: Cheapest) -> tuple[Te
 
 
 @dataclass(frozen=True)
-class _Room:
+class Room:
     """What N offers without bounds on partial sums leave open, whatever the start."""
 
     lower: Tensor  # [N, W] kWh
@@ -89,26 +89,30 @@ class _Room:
     totals_bind: bool  # for any of the offers
 
 
-def _room(offers: FlexOfferBatch) -> _Room:
+def room_of(offers: FlexOfferBatch) -> Room:
+    """Return the room of offers whose level bounds, if they have any, are left out of account."""
     range_, base = offers.upper - offers.lower, offers.lower.sum(1)
     least, most = offers.total_lower - base, offers.total_upper - base
     slack = tolerance(range_)
     binds = bool(((least > slack) | (most < range_.sum(1) - slack)).any())
-    return _Room(offers.lower, range_, least, most, binds)
+    return Room(offers.lower, range_, least, most, binds)
 
 
-def _filled(room: _Room, price: Tensor, rank: Tensor) -> Tensor:
-    """Fill slices in the order of their price while it is negative, further or less far where a total demands it."""
+def filled(room: Room, price: Tensor, rank: Tensor) -> Tensor:
+    """Return energies above `lower` [N, W] kWh of the least cost at prices [N, W], ranked by `rank` [N, W].
+
+    Slices are filled in the order of their price while it is negative, further or less far where a total demands it.
+    """
     wanted = torch.where(price < 0.0, room.range_, 0.0)
     if not room.totals_bind:
         return wanted
     amount = torch.minimum(torch.maximum(wanted.sum(1), room.least), room.most)
     ranges = room.range_.gather(1, rank)
-    filled = torch.minimum((amount[:, None] - ranges.cumsum(1) + ranges).clamp(min=0.0), ranges)
-    return torch.empty_like(filled).scatter_(1, rank, filled)
+    energy = torch.minimum((amount[:, None] - ranges.cumsum(1) + ranges).clamp(min=0.0), ranges)
+    return torch.empty_like(energy).scatter_(1, rank, energy)
 
 
-def _able(offers: FlexOfferBatch) -> Steps:
+def able_of(offers: FlexOfferBatch) -> Steps:
     """Return offers as storages on a grid of slices that begins with the profile."""
     nobody, ones = torch.full_like(offers.device, -1), torch.ones_like(offers.total_lower)
     gains = torch.ones_like(offers.lower[:1])

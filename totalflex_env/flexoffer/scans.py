@@ -1,22 +1,23 @@
-"""The best use of storages at a price, by scans of O(T) that know no solver.
+"""The best use of storages at a price, by scans that know no solver.
 
 In the coordinates y[t] = gain[t] * energy[t] / retention^(t + 1) leaky storage is lossless storage, whose feasible
-energies form a generalized polymatroid. There the greedy algorithm is exact: with the slots in falling order of worth
-and S_k the first k of them, the k-th slot takes b(S_k) - b(S_(k-1)), where b(S) is the most energy that fits into S;
-slots of negative worth likewise take the least that their successors leave (Frank and Tardos 1988).
-
-b(S) needs no search: go through the slots and take, within what keeps the later bounds within reach, as much as
-possible in S and as little as possible elsewhere. Raising the level by one inside S gains one and costs at most one
-later; elsewhere, lowering it costs nothing. So all k sets are scanned side by side, T (T + 1) steps per storage.
+energies form a generalized polymatroid. There the greedy algorithm is exact (Frank and Tardos 1988), and one scan does
+it. How much a storage can be worth by the time that its level is so and so high is a concave function of the level:
+pieces of energy that a slot may still take, in falling order of worth, above a level that it has in any case. A slot
+adds its piece. A floor takes from the front of the pieces what must be taken by then, a ceiling drops from the back
+what cannot be, and at the end what is left is taken as far as it is worth anything. That moves at most T pieces a slot.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from totalflex_env.compiled import compiled, inlined
 from totalflex_env.flexoffer.kinds import Chains
 
 
@@ -65,7 +66,12 @@ def possible(chains: Chains, slack: float = 1e-9) -> Tensor:
 
 
 def extreme_energy(able: Steps, sets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the least and the most energy [A] kWh that lossless storages together can take in sets [A, T] bool."""
+    """Return the least and the most energy [A] kWh that lossless storages together can take in sets [A, T] bool.
+
+    All sets side by side: go through the slots and take, within what keeps the later bounds within reach, as much as
+    possible in the set and as little as possible elsewhere. Raising the level by one inside gains one and costs at most
+    one later; elsewhere, lowering it costs nothing.
+    """
     bounds = []
     for inside in (~sets, sets):  # as little as possible in a set is as much as possible outside
         level = able.least.new_zeros(len(sets), able.least.shape[1])
@@ -81,54 +87,109 @@ def extreme_energy(able: Steps, sets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def best_together(able: Steps, direction: Tensor) -> Tensor:
-    """Return the profile [T] kWh of the most worth of lossless storages together at a direction [T] EUR/kWh.
-
-    All storages fill the slots in one order, so the sets S_k need no mask: in each slot the scans of the first sets go
-    down and those of the others up.
-    """
-    order = direction.argsort(descending=True, stable=True)
-    slots = len(direction)
-    level = able.least.new_zeros(slots + 1, able.least.shape[1])
-    total, inside = level.new_zeros(slots + 1), level.new_zeros(slots + 1)
-    for slot, rank in enumerate(order.argsort().tolist()):
-        down, up = level[: rank + 1], level[rank + 1 :]
-        torch.maximum(down.add_(able.least[slot]), able.floor[slot], out=down)
-        torch.minimum(up.add_(able.most[slot]), able.ceiling[slot], out=up)
-        moved = level.sum(1)
-        inside[rank + 1 :] += (moved - total)[rank + 1 :]
-        total = moved
-    return torch.zeros_like(total[1:]).scatter(0, order, _increments(inside, total, direction[order]))
+    """Return the profile [T] kWh of the most worth of storages together at a direction [T] EUR/kWh."""
+    return _best(able, direction[None]).sum(0)
 
 
 def best_apart(able: Steps, direction: Tensor) -> Tensor:
-    """Return the energy [T, n] kWh of the most worth of each storage at its own direction [T, n] EUR/kWh."""
-    worth = direction if able.scale is None else direction / able.scale
-    order = worth.argsort(dim=0, descending=True, stable=True)
-    rank, number = order.argsort(dim=0).double(), torch.arange(len(direction) + 1, dtype=torch.float64)[:, None]
-    width = able.most - able.least
-    level = able.least.new_zeros(len(direction) + 1, able.least.shape[1])
-    before, filling, inside = torch.zeros_like(level), torch.zeros_like(level), torch.zeros_like(level)
-    for slot in range(len(direction)):
-        torch.gt(number, rank[slot], out=filling)
-        before.copy_(level)
-        level.add_(able.least[slot]).addcmul_(filling, width[slot])
-        torch.clamp(level, able.floor[slot], able.ceiling[slot], out=level)
-        inside.addcmul_(filling, torch.sub(level, before, out=before))
-    taken = torch.zeros_like(worth).scatter(0, order, _increments(inside, level, worth.gather(0, order)))
-    return _kept_feasible(able, taken)
+    """Return the energy [T, n] kWh of the most worth of each storage at its own direction [T, n] EUR/kWh.
+
+    Of two slots of equal worth the earlier is filled first, and one that is worth nothing takes what it must.
+    """
+    return _best(able, direction.T).T
 
 
-def _increments(inside: Tensor, total: Tensor, worth: Tensor) -> Tensor:
-    """Return what each next slot takes [T, ...], given what the first k take and all do [T + 1, ...], and its worth."""
-    return torch.where(worth > 0.0, inside.diff(dim=0), (inside - total).diff(dim=0))
+def _best(able: Steps, direction: Tensor) -> Tensor:
+    """Return the energy [n, T] kWh of the most worth of each storage at directions [n, T], or [1, T] for all."""
+    slots, count = able.least.shape
+    energy = np.empty((count, slots))
+    scale = np.ones((slots, 1)) if able.scale is None else _array(able.scale)
+    bounds = tuple(_array(values) for values in (able.least, able.most, able.floor, able.ceiling))
+    _scan(bounds, scale, _array(direction), energy)
+    return torch.from_numpy(energy).to(able.least.dtype)
 
 
-def _kept_feasible(able: Steps, taken: Tensor) -> Tensor:
-    """Return scaled energies [T, n] as kWh, without the rounding that would leave the bounds."""
-    level, result = torch.zeros_like(taken[0]), torch.empty_like(taken)
+def _array(values: Tensor) -> Any:
+    return values.double().contiguous().numpy()
+
+
+@inlined
+def _add(pieces: Any, count: int, worth: float, energy: float, slot: int) -> int:
+    """Insert a piece behind those of at least its worth; return their number."""
+    worths, energies, slots, front = pieces
+    place = count
+    while place > front[0] and worths[place - 1] < worth:
+        worths[place], energies[place], slots[place] = worths[place - 1], energies[place - 1], slots[place - 1]
+        place -= 1
+    worths[place], energies[place], slots[place] = worth, energy, slot
+    return count + 1
+
+
+@inlined
+def _take(pieces: Any, count: int, needed: float, taken: Any) -> float:
+    """Take `needed` energy from the front of the pieces; return what could not be taken."""
+    _, energies, slots, front = pieces
+    while needed > 0.0 and front[0] < count:
+        part = min(needed, energies[front[0]])
+        taken[slots[front[0]]] += part
+        energies[front[0]] -= part
+        needed -= part
+        if energies[front[0]] <= 0.0:
+            front[0] += 1
+    return needed
+
+
+@inlined
+def _drop(pieces: Any, count: int, surplus: float) -> Any:
+    """Drop `surplus` energy from the back of the pieces; return how many are left."""
+    _, energies, _, front = pieces
+    while surplus > 0.0 and count > front[0]:
+        part = min(surplus, energies[count - 1])
+        energies[count - 1] -= part
+        surplus -= part
+        if energies[count - 1] <= 0.0:
+            count -= 1
+    return count
+
+
+@inlined
+def _keep(bounds: Any, number: int, taken: Any) -> None:
+    """Clip scaled energies [T] to what a storage can take slot after slot: what rounding would leave the bounds."""
+    least, most, floor, ceiling = bounds
+    level = 0.0
     for slot in range(len(taken)):
-        least = torch.maximum(able.least[slot], able.floor[slot] - level)
-        most = torch.minimum(able.most[slot], able.ceiling[slot] - level)
-        result[slot] = torch.minimum(torch.maximum(taken[slot], least), most)
-        level = level + result[slot]
-    return result if able.scale is None else result / able.scale
+        low = max(least[slot, number], floor[slot, number] - level)
+        high = min(most[slot, number], ceiling[slot, number] - level)
+        taken[slot] = min(max(taken[slot], low), high)
+        level += taken[slot]
+
+
+@compiled
+def _scan(bounds: Any, scale: Any, direction: Any, energy: Any) -> None:
+    """Write the energy [n, T] kWh of the most worth of each storage."""
+    least, most, floor, ceiling = bounds
+    count, slots = energy.shape
+    pieces = np.empty(slots), np.empty(slots), np.empty(slots, np.int64), np.zeros(1, np.int64)
+    for number in range(count):
+        taken, level, above, waiting = energy[number], 0.0, 0.0, 0
+        pieces[3][0] = 0
+        for slot in range(slots):
+            low, room = least[slot, number], most[slot, number] - least[slot, number]
+            taken[slot] = low
+            level += low
+            if room > 0.0:
+                worth = direction[number % len(direction), slot] / scale[slot, number % scale.shape[1]]
+                waiting = _add(pieces, waiting, worth, room, slot)
+                above += room
+            if level < floor[slot, number]:
+                moved = floor[slot, number] - level - _take(pieces, waiting, floor[slot, number] - level, taken)
+                level, above = level + moved, above - moved
+            if level + above > ceiling[slot, number]:
+                surplus = min(above, level + above - ceiling[slot, number])
+                waiting, above = _drop(pieces, waiting, surplus), above - surplus
+        for piece in range(pieces[3][0], waiting):
+            if pieces[0][piece] > 0.0:
+                taken[pieces[2][piece]] += pieces[1][piece]
+        _keep(bounds, number, taken)
+        for slot in range(slots):
+            taken[slot] /= scale[slot, number % scale.shape[1]]

@@ -86,7 +86,9 @@ def schedule(aggregate: ExactAggregate, objective: Objective, gap: float = 1e-3)
         found.append(_schedule(aggregate, settled, objective, (price, width)))
         if found[-1].gap <= gap or (len(found) > 2 and found[-1].gap > 0.7 * found[-3].gap):
             break
-        width, met = (width, met) if len(found) % 2 else (REFINING * width, REFINING * met)
+        if len(found) % 2 == 0:
+            width, met = REFINING * width, REFINING * met
+        met = min(met, gap * abs(found[-1].bound) / (slots * _first_width(objective)))
         price = _balanced(parts, objective, price, width, met)
     return _checked(min(found, key=lambda one: one.gap), objective)
 

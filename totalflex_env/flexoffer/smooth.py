@@ -55,15 +55,15 @@ def answer(smooth: Smooth, price: Tensor, width: float) -> tuple[Tensor, Tensor]
     room = smooth.upper - smooth.lower
     profile = torch.addcmul(smooth.lower, room, share.clamp(0.0, 1.0))
     derivative = -torch.diag(room * ((share > 0.0) & (share < 1.0)) / width)
-    if len(smooth.vehicles.window):
+    if len(smooth.vehicles.offer):
         taken, change = smooth_vehicles.answer(smooth.vehicles, price, width)
         profile, derivative = profile + taken, derivative + change
     if len(smooth.starts.count):
         taken, change = smooth_starts.start_answer(smooth.starts, price, width)
         profile, derivative = profile + taken, derivative + change
     for able in smooth.storages:
-        part = smooth_storages.answer(able, price[:, None], width)
-        profile = profile + smooth.weight * part.energy.sum(1)
+        part = smooth_storages.answer(able, price, width)
+        profile = profile + smooth.weight * part.energy.sum(0)
         derivative = derivative + smooth.weight * part.derivative
     return profile, derivative
 
@@ -72,7 +72,7 @@ def assignments(members: Members, smooth: Smooth, price: Tensor, width: float) -
     """Return what each of `members`, of which `smooth` was made, takes at a price [T]; starts are left at slot 0."""
     lower, upper = to_kwh(members.boxes.lower), to_kwh(members.boxes.upper)
     none = price.new_zeros(0, smooth.slots)
-    parts = [smooth_storages.answer(able, price[:, None], width).energy.T for able in smooth.storages]
+    parts = [smooth_storages.answer(able, price, width).energy for able in smooth.storages]
     energies, storages = torch.cat([none, *parts]), len(members.storages.offer)
     return Assignments(
         boxes=torch.addcmul(lower, upper - lower, (0.5 - price / width).clamp(0.0, 1.0)),

@@ -13,14 +13,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from totalflex_env.batch import map_tensors, take_rows
+from totalflex_env.batch import take_rows
 from totalflex_env.errors import OfferError
-from totalflex_env.flexoffer.exact import ExactAggregate
-from totalflex_env.flexoffer.kinds import Assignments, Chains, Members, Movables, to_kwh
+from totalflex_env.flexoffer.exact import LARGEST, ExactAggregate
+from totalflex_env.flexoffer.kinds import UWH_PER_KWH, Assignments, Chains, Members, Movables, to_kwh
 from totalflex_env.flexoffer.members import expand, take_chains
 from totalflex_env.flexoffer.offers import load
 from totalflex_env.flexoffer.respond import respond as respond_offers
-from totalflex_env.flexoffer.scans import Steps, best_apart, best_together, extreme_energy, lossless_rows, steps
+from totalflex_env.flexoffer.scans import best_apart, best_together, extreme_energy, lossless_rows, steps
 from totalflex_env.flexoffer.starts import best_starts, count_windows, start_load
 from totalflex_env.flexoffer.windows import vehicle_response, window_bounds, window_response
 
@@ -130,6 +130,23 @@ def checked(direction: Tensor, slots: int) -> Tensor:
     return direction.double()
 
 
+def checked_profile(profile: Tensor, slots: int) -> Tensor:
+    """Return a profile [T] kWh as float64; an OfferError refuses another length, no number and more than all can take.
+
+    Sums of energies stay below the latter (`exact.LARGEST`); beyond it nothing could be said about differences of kWh.
+    """
+    if profile.shape != (slots,):
+        raise OfferError("aggregate", f"a profile has the shape [{slots}]", list(profile.shape))
+    if not bool(profile.isfinite().all()):
+        raise OfferError("aggregate", "the energies of a profile are finite numbers", profile.tolist())
+    most = LARGEST / UWH_PER_KWH
+    if bool((profile.abs() > most).any()):
+        raise OfferError(
+            "aggregate", f"the energies of a profile lie within {most:.1e} kWh", profile.abs().max().item()
+        )
+    return profile.double()
+
+
 def chunks(members: Members) -> Iterator[Chains]:
     """Yield all storages, leaky or not, as chains in pieces that fit the cache."""
     yield from _chunked_storages(members)
@@ -150,24 +167,13 @@ def _chunked_chains(members: Members) -> Iterator[Chains]:
 
 def _best_storages(chains: Chains, direction: Tensor) -> Tensor:
     """Return the profile [R, T] kWh of the most worth of some chains together at directions [R, T]."""
-    able, count = steps(chains), len(chains.offer)
-    if able.scale is None and count * 8 >= len(direction):
-        return torch.stack([best_together(able, directions) for directions in direction])
-    profile = torch.empty_like(direction)
-    for row in torch.arange(len(direction)).split(max(1, CHUNK // count)):
-        column = torch.arange(count).repeat(len(row))
-        energy = best_apart(_columns(able, column), direction[row].T.repeat_interleave(count, dim=1))
-        profile[row] = energy.view(-1, len(row), count).sum(2).T
-    return profile
+    able = steps(chains)
+    return torch.stack([best_together(able, directions) for directions in direction])
 
 
 def _best_each(chains: Chains, direction: Tensor) -> Tensor:
     """Return the energy [n, T] kWh of the most worth of each chain at a direction [T]."""
     return best_apart(steps(chains), direction[:, None].expand(-1, len(chains.offer))).T
-
-
-def _columns(able: Steps, index: Tensor) -> Steps:
-    return map_tensors(able, lambda values: values[:, index])
 
 
 def best_movables(movables: Movables, direction: Tensor) -> tuple[Tensor, Tensor]:

@@ -124,7 +124,7 @@ def test_h10_without_a_canceled_member_the_rest_splits_what_it_still_can_and_ref
     assert torch.allclose(again.vehicles.sum(0) + split.vehicles[1], profile, atol=1e-6)
 
 
-def test_powers_in_steps_go_back_at_vertices_and_are_refused_between_them() -> None:
+def test_powers_in_steps_go_back_in_steps_and_what_no_steps_make_is_refused() -> None:
     window = torch.zeros(2, dtype=torch.int64), torch.full((2,), 3)
     power = torch.full((2,), 1.0, dtype=torch.float64), torch.full((2,), 2.0, dtype=torch.float64)
     total = torch.full((2,), 2.0, dtype=torch.float64)
@@ -132,8 +132,45 @@ def test_powers_in_steps_go_back_at_vertices_and_are_refused_between_them() -> N
     profile = total_load(aggregate.members, respond_members(aggregate.members, torch.tensor([0.1, 0.2, 0.3])))
     split = disaggregate(aggregate, profile).vehicles
     assert torch.equal(split.sum(0), profile) and torch.equal(split, split.round())
+    between = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)  # no vertex, and the mean of vertices
+    split = disaggregate(aggregate, between).vehicles
+    assert torch.equal(split.sum(0), between) and torch.equal(split, split.round())
     with pytest.raises(OfferError, match="whole numbers"):
         disaggregate(aggregate, torch.tensor([1.5, 1.5, 1.0]))
+
+
+@settings(max_examples=10)
+@given(seed=SEEDS, count=st.integers(1, 30))
+def test_steps_add_up_to_whatever_sum_of_steps_is_wanted(seed: int, count: int) -> None:
+    """Random whole energies of chargers with totals in a range: their sum alone tells members to make it again."""
+    draw = torch.Generator().manual_seed(seed)
+    arrival = torch.randint(0, 6, (count,), generator=draw)
+    departure = arrival + torch.randint(1, 6, (count,), generator=draw)
+    slot, most = torch.arange(12), torch.randint(1, 4, (count,), generator=draw)
+    inside = (slot >= arrival[:, None]) & (slot < departure[:, None])
+    chosen = (torch.rand(count, 12, generator=draw) * (most[:, None] + 1)).long() * inside
+    total = chosen.sum(1).double()
+    spare = torch.randint(0, 2, (count,), generator=draw).double()
+    power = torch.ones(count, dtype=torch.float64), most.double()
+    members = makers.chargers(makers.numbered(count), 12, (arrival, departure), power, (total - spare, total + spare))
+    aggregate, profile = aggregate_exact(members), chosen.sum(0).double()
+    split = disaggregate(aggregate, profile)
+    assert_valid(aggregate.members, split)
+    assert torch.equal(split.vehicles.sum(0), profile) and torch.equal(split.vehicles, split.vehicles.round())
+
+
+def test_members_with_any_power_make_up_for_the_steps_of_others() -> None:
+    slots, window = 8, (torch.zeros(20, dtype=torch.int64), torch.full((20,), 8))
+    one = torch.ones(20, dtype=torch.float64)
+    stepped = makers.chargers(makers.numbered(20), slots, window, (0.345 * one, 0.92 * one), (1.0 * one, 3.0 * one))
+    free = makers.vehicles(makers.numbered(20, 20), slots, window, one, (2.0 * one, 4.0 * one))
+    aggregate = aggregate_exact(join([stepped, free]))
+    profile = 12.0 + 2.0 * torch.sin(torch.arange(slots).double())
+    split = disaggregate(aggregate, profile)
+    assert_valid(aggregate.members, split)
+    steps = split.vehicles[:20] * 1e9 / aggregate.members.vehicles.quantum[:20, None]
+    assert torch.allclose(split.vehicles.sum(0), profile, atol=1e-6)
+    assert torch.allclose(steps, steps.round(), atol=1e-6)
 
 
 def test_members_alike_use_alike_shares() -> None:

@@ -272,3 +272,25 @@ def test_inside_means_that_members_can_do_it(seed: int, random_members: RandomMe
         if found.answer == Answer.INSIDE:
             assert assign_starts(members.programmes, found.starts) is not None
             assert rest.contains(profile - to_kwh(counts_load(aggregate.starts, found.starts)))
+
+
+@pytest.mark.parametrize(
+    ("profile", "rule"),
+    [(kwh(1e200, 0), "lie within 4.6e"), (kwh(0, torch.nan), "finite numbers"), (kwh(1, 1, 1), "has the shape")],
+)
+def test_what_is_no_profile_is_refused_with_its_reason(profile: Tensor, rule: str) -> None:
+    with pytest.raises(OfferError, match=rule):
+        contains(aggregate_exact(machines([(0, 1)], [1.0], 2)), profile)
+
+
+def test_the_boundary_of_mixed_and_leaky_aggregates_is_settled(random_members: RandomMembers) -> None:
+    """A corner, the middle of a face that has thousands of corners, and a little beyond it."""
+    aggregate = aggregate_exact(random_members(5, 12, 24, ("boxes", "vehicles", "storages", "heat")))
+    flat, draw = torch.zeros(24, dtype=torch.float64), torch.Generator().manual_seed(1)
+    flat[:6] = 1.0
+    corners = best(aggregate, flat + 1e-6 * torch.randn(3, 24, generator=draw).double())
+    for face in (corners[0], corners.mean(0)):
+        assert contains(aggregate, face).answer == Answer.INSIDE
+    beyond = contains(aggregate, face + 1e-3 * flat)
+    assert beyond.answer == Answer.OUTSIDE and 0.0 < beyond.distance <= 1e-3 * 6.0**0.5 + 1e-9
+    assert float(beyond.price @ (face + 1e-3 * flat)) > float(support(aggregate, beyond.price[None]))

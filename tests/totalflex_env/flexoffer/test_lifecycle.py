@@ -8,8 +8,8 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from totalflex_env.errors import OfferError
 from totalflex_env.flexoffer.lifecycle import assign, expire, move
@@ -62,38 +62,53 @@ def test_legal_moves_and_deadlines(state: OfferState, to: OfferState, slot: int,
             move(offers, EVERY, to, slot)
 
 
-@given(
-    events=st.lists(
-        st.one_of(st.sampled_from(OfferState), st.sampled_from(["expire", "wait", "assign"])), min_size=4, max_size=25
-    )
-)
-def test_any_life_ends_in_at_most_one_final_state(events: list[OfferState | str], box: Box) -> None:
-    offers, slot = made(box), 0
-    start, energy = torch.tensor([7]), torch.full((1, 3), 0.5).double()
-    final: int | None = None
-    for event in events:
-        before = OfferState(int(offers.state[0]))
-        if event == "wait":
-            slot += 1
-        elif event == "expire":
-            offers = expire(offers, slot)
-            late = (before is OfferState.OFFERED and slot > 4) or (before is OfferState.ACCEPTED and slot > 6)
-            assert offers.state[0] == (OfferState.REJECTED if late else before)
-        else:
-            to = OfferState.ASSIGNED if event == "assign" else event
-            assert isinstance(to, OfferState)
-            try:
-                if event == "assign":
-                    offers = assign(offers, torch.tensor([0]), start, energy, slot)
-                else:
-                    offers = move(offers, EVERY, to, slot)
-                assert may(in_state(offers, before), to, slot)
-            except OfferError:
-                assert not may(offers, to, slot)
-        if final is not None:
-            assert offers.state[0] == final
-        if offers.state[0] >= OfferState.EXECUTED:
-            final = int(offers.state[0])
+class Life(RuleBasedStateMachine):
+    """One offer in any order of events, at any time: it moves where the second account says so, and nowhere else."""
+
+    def __init__(self, offers: FlexOfferBatch) -> None:
+        super().__init__()
+        self.offers, self.slot = offers, 0
+        self.final: int | None = None
+
+    @rule()
+    def wait(self) -> None:
+        self.slot += 1
+
+    @rule()
+    def expire(self) -> None:
+        before = OfferState(int(self.offers.state[0]))
+        self.offers = expire(self.offers, self.slot)
+        answer, assignment = before is OfferState.OFFERED and self.slot > 4, before is OfferState.ACCEPTED
+        late = answer or (assignment and self.slot > 6)
+        assert self.offers.state[0] == (OfferState.REJECTED if late else before)
+
+    @rule(to=st.sampled_from(OfferState))
+    def move(self, to: OfferState) -> None:
+        self._try(to, lambda: move(self.offers, EVERY, to, self.slot))
+
+    @rule()
+    def assign(self) -> None:
+        start, energy = torch.tensor([7]), torch.full((1, 3), 0.5).double()
+        self._try(OfferState.ASSIGNED, lambda: assign(self.offers, torch.tensor([0]), start, energy, self.slot))
+
+    def _try(self, to: OfferState, change: Callable[[], FlexOfferBatch]) -> None:
+        allowed = may(self.offers, to, self.slot)
+        try:
+            self.offers = change()
+            assert allowed and self.offers.state.tolist() == [to]
+        except OfferError:
+            assert not allowed
+
+    @invariant()
+    def stays_in_a_final_state(self) -> None:
+        if self.final is not None:
+            assert self.offers.state[0] == self.final
+        if self.offers.state[0] >= OfferState.EXECUTED:
+            self.final = int(self.offers.state[0])
+
+
+def test_any_life_ends_in_at_most_one_final_state(box: Box) -> None:
+    run_state_machine_as_test(lambda: Life(made(box)))  # type: ignore[no-untyped-call]
 
 
 def test_an_assignment_lies_inside_its_offer_and_in_the_future(box: Box) -> None:

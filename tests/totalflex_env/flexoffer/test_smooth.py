@@ -12,9 +12,10 @@ from torch import Tensor
 
 from totalflex_env.errors import OfferError
 from totalflex_env.flexoffer.exact import aggregate_exact
-from totalflex_env.flexoffer.kinds import Members
+from totalflex_env.flexoffer.kinds import Members, to_kwh
+from totalflex_env.flexoffer.members import expand, select
 from totalflex_env.flexoffer.membership import Answer, contains
-from totalflex_env.flexoffer.smooth import respond_smoothly
+from totalflex_env.flexoffer.smooth import assignments, prepare, respond_smoothly
 from totalflex_env.flexoffer.support import support
 
 SEEDS = st.integers(0, 10_000)
@@ -47,6 +48,30 @@ def test_gradients_agree_with_differences(random_members: Callable[..., Members]
     aggregate = aggregate_exact(random_members(seed, 1, SLOTS, (*CONVEX, "programmes")))
     price = prices(seed).requires_grad_()
     assert torch.autograd.gradcheck(lambda p: respond_smoothly(aggregate, p, 0.7), (price,), atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=10)
+@given(seed=SEEDS, width=st.sampled_from([0.01, 0.3, 2.0]))
+def test_answers_are_the_optimum_of_their_cost(random_members: Callable[..., Members], seed: int, width: float) -> None:
+    """Each member's energies cost least at the marginal cost that they themselves have: so no other costs less."""
+    members, price = random_members(seed, 3, SLOTS, ("vehicles", "storages", "heat")), prices(seed)[0]
+    cars, stored = members.vehicles, expand(members.storages, SLOTS)
+    slot = torch.arange(SLOTS)
+    inside = (slot >= cars.arrival[:, None]) & (slot < cars.departure[:, None])
+    power = to_kwh(cars.power)[:, None] * inside
+    made = assignments(members, prepare(members), price, width)
+    chains = members.chains
+    kinds = (
+        (cars.offer, made.vehicles, torch.zeros_like(power), power),
+        (stored.offer, made.storages, stored.lower, stored.upper),
+        (chains.offer, made.chains, chains.lower, chains.upper),
+    )
+    for offers, energies, lower, upper in kinds:
+        place = (energies - lower) / (upper - lower).clamp(min=1e-12)
+        marginal = price + width * (place - 0.5)
+        for offer, energy, cost in zip(offers, energies, marginal):
+            least = -float(support(aggregate_exact(select(members, offer[None])), -cost[None]))
+            assert float(cost @ energy) == pytest.approx(least, abs=1e-7)
 
 
 def test_no_width_no_price_and_starts_to_settle_are_refused(random_members: Callable[..., Members]) -> None:
