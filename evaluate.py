@@ -1,7 +1,8 @@
 """Compare policies: python evaluate.py CONFIG [--seeds A:B] [--out DIR] [--field=value ...], e.g. --split=validation.
 
 CONFIG is the path of a YAML file or a name registered under configs/evaluate. Every policy is tried on the days of the
-seeds A, A + 1, ... B - 1; DIR then holds metrics.json, report.html and config.yaml.
+seeds A, A + 1, ... B - 1; DIR then holds metrics.json, report.html and config.yaml, one folder for each of several
+environments. With --resume, days that an interrupted run has finished are not tried again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from baselines import catalog, foresight, rolling
 from policies import checkpoint
 from policies.config import EvaluateConfig, environment
+from policies.ledger import Ledger
 from policies.run_folder import read_curve, write
 from policies.workers import workers
 from totalflex_env import config_files
@@ -55,19 +57,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("config", metavar="CONFIG")
     parser.add_argument("--seeds", metavar="A:B", help="days to compare on, A included, B not")
     parser.add_argument("--out", metavar="DIR", help="folder of the results, instead of the configuration's")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     options, overrides = parser.parse_known_args(arguments)
     overrides += [f"--{name}={value}" for name, value in (("seeds", options.seeds), ("out", options.out)) if value]
-    return exit_on_error(lambda: evaluate(options.config, overrides))
+    return exit_on_error(lambda: evaluate(options.config, overrides, options.resume))
 
 
-def evaluate(name_or_path: str, overrides: Sequence[str]) -> int:
-    """Compare the policies that the configuration names, write the results and print the table."""
+def evaluate(name_or_path: str, overrides: Sequence[str], resume: bool = False) -> int:
+    """Compare the policies that the configuration names in each of its environments."""
     config = config_files.load(EvaluateConfig, name_or_path, "evaluate", overrides)
-    env = environment(config.env, config.split)
+    envs = [environment(env, config.split) for env in config.envs]
+    for env in envs:
+        here = config if len(envs) == 1 else config.model_copy(update={"out": config.out / env.name})
+        compare(here, env, Ledger(here.out / "days.partial", resume))
+    return 0
+
+
+def compare(config: EvaluateConfig, env: EnvConfig, ledger: Ledger) -> None:
+    """Compare the policies in one environment, write the results and print the table."""
     names = {policy_name(policy): policy for policy in config.policies}
     for policy in set(config.policies) - {FORESIGHT}:
         make(policy)  # whatever is wrong with one is said before minutes are spent on another
-    results = bounded(try_all(config, env, names))
+    ledger.begin()
+    results = bounded(try_all(config, env, names, ledger))
     setting = metrics.Setting(env.name, scenario_hash(env))
     references = metrics.References(config.default, config.foresight, config.rolling)
     measured = metrics.metrics(setting, references, results)
@@ -87,9 +99,9 @@ def evaluate(name_or_path: str, overrides: Sequence[str]) -> int:
     write(config.out / "config.yaml", config_files.dump(config))
     write(config.out / "report.html", page)
     write(config.out / "metrics.json", json.dumps(measured, indent=2, allow_nan=False) + "\n")
-    print(metrics.table(measured))
+    ledger.close()
+    print(f"{env.name}, {len(config.days)} days\n{metrics.table(measured)}")
     print(f"report: {config.out / 'report.html'}")
-    return 0
 
 
 def is_folder(policy: str) -> bool:
@@ -116,14 +128,23 @@ def scenario_hash(env: EnvConfig) -> str:
     return hashlib.sha256(f"{config_files.digest(env)} {efforts}".encode()).hexdigest()
 
 
-def try_all(config: EvaluateConfig, env: EnvConfig, names: dict[str, str]) -> dict[str, Results]:
-    """Return what every policy did; the optimisers come first and day by day, since they take longest."""
+def try_all(config: EvaluateConfig, env: EnvConfig, names: dict[str, str], ledger: Ledger) -> dict[str, Results]:
+    """Return what every policy did; the optimisers come first and day by day, since they take longest.
+
+    What is finished is kept in the ledger, so that a run that is interrupted can go on.
+    """
     slow = [name for name in names if names[name] in {ROLLING, FORESIGHT}]
     tasks = [Task(env, name, names[name], (seed,)) for name in slow for seed in config.days]
     tasks += [Task(env, name, names[name], tuple(config.days)) for name in names if name not in slow]
     parts: dict[str, list[Results]] = {name: [] for name in names}
     with workers(config.processes) as spread, tqdm(total=len(names) * len(config.days), unit="day") as bar:
-        for task, result in zip(tasks, spread(run, tasks)):
+        known = {task: found for task in tasks if (found := ledger.find(repr(task), task.seeds)) is not None}
+        new = [task for task in tasks if task not in known]
+        for task, found in known.items():
+            bar.update(len(task.seeds))
+            parts[task.name].append(found)
+        for task, result in zip(new, spread(run, new)):
+            ledger.keep(repr(task), result)
             bar.set_description(f"evaluated {task.name}")
             bar.update(len(task.seeds))
             parts[task.name].append(result)

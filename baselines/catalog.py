@@ -11,7 +11,10 @@ from baselines.timer import Timer
 from totalflex_env.errors import ConfigError, MissingExtraError
 from totalflex_env.types import Episode, Params, Policy
 
-SOLVER_LIBRARIES = ("linopy", "highspy", "xarray")
+MUTATIONS = 20
+"""Of a schedule of flex-offers that evolves."""
+
+SOLVER_LIBRARIES = ("linopy", "highspy", "scipy", "xarray")
 
 try:
     from baselines import foresight as _foresight
@@ -29,11 +32,16 @@ def _rolling_milp() -> Policy:
     return RollingMilp()
 
 
+def _flex_offers_evolved() -> Policy:
+    return FlexOfferPipeline(MUTATIONS)
+
+
 POLICIES: dict[str, Callable[[], Policy]] = {
     "default_schedule": DefaultSchedule,
     "price_greedy": PriceGreedy,
     "timer": Timer,
     "flex_offers": FlexOfferPipeline,
+    "flex_offers_evolved": _flex_offers_evolved,
     "rolling_milp": _rolling_milp,
 }
 

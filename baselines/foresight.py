@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from baselines.planner import Plan, Planner
+from baselines.decomposed import DecomposedPlanner
+from baselines.planner import Plan, Planner, Planning
 from baselines.program import Task
 from baselines.solver import Effort
 from baselines.tangents import (
@@ -26,6 +27,9 @@ from totalflex_env.engine.rollout import Trace, rollout
 from totalflex_env.types import Action, Episode, Params, Situation
 
 EFFORT = Effort(gap=1e-3, gap_eur=2e-3, seconds=60.0)
+
+MANY = 500
+"""Devices from which one program takes longer than the decomposed one."""
 
 RE_SOLVES = 2
 """How often a plan is made again with the grid corrected by what its replay measured."""
@@ -75,15 +79,21 @@ class _Day:
     seconds: float
 
 
-def foresight(params: Params, episode: Episode, effort: Effort = EFFORT) -> ForesightPlan:
+def foresight(
+    params: Params, episode: Episode, effort: Effort = EFFORT, planner: Planning | None = None
+) -> ForesightPlan:
     """Return the cheapest plan for every row of `episode`, known in advance, replayed in the engine.
+
+    The planner is by default one program for everything, or a decomposed one for large fleets. Episodes may be days or
+    weeks.
 
     The first programs have their limits relaxed by as much as the tangents exceed the AC power flow, so that their dual
     bound holds for everything the engine can do. Where a replay costs more than planned, the tangents are shifted by
     the measured gap and the plan is made again.
     """
     params, episode = batch.to(params, dtype=torch.float64), batch.to(episode, dtype=torch.float64)
-    planner, nodes = Planner(effort), watched_nodes(params, episode.actual)
+    planner = planner or (Planner(effort) if len(params.house) < MANY else DecomposedPlanner(effort))
+    nodes = watched_nodes(params, episode.actual)
     rows = [batch.take_rows(episode, torch.tensor([i])) for i in range(len(episode.actual.spot))]
     days = [_first(params, row, planner, nodes) for row in rows]
     trace = _replay(params, days)
@@ -113,13 +123,13 @@ def foresight(params: Params, episode: Episode, effort: Effort = EFFORT) -> Fore
     )
 
 
-def _first(params: Params, row: Episode, planner: Planner, nodes: Tensor) -> _Day:
+def _first(params: Params, row: Episode, planner: Planning, nodes: Tensor) -> _Day:
     grid = tangents(params, row.actual, nodes)
     plan = planner.plan(_task(params, row, grid, 1.0 + overestimate(params, row.actual, grid)))
     return _Day(row, grid, plan, plan.solution.bound, plan.solution.seconds)
 
 
-def _again(params: Params, day: _Day, planner: Planner, trace: Trace) -> _Day:
+def _again(params: Params, day: _Day, planner: Planning, trace: Trace) -> _Day:
     """Plan again with the tangents shifted to what the replay, a batch of one row, measured close to the limits."""
     energy = trace.outcomes.energy_kwh[0]
     fixed = inflexible_kw(params, day.episode.actual)[0]
@@ -129,7 +139,7 @@ def _again(params: Params, day: _Day, planner: Planner, trace: Trace) -> _Day:
     gap = torch.where(loading > NEAR_LIMIT, loading - loading_at(day.tangents, power), 0.0)
     voltage_gap = flow.voltage[0][:, day.tangents.node, None] - voltage_at(day.tangents, power)
     grid = shifted(day.tangents, gap, voltage_gap)
-    plan = planner.plan(_task(params, day.episode, grid, torch.ones_like(gap)))
+    plan = planner.plan(_task(params, day.episode, grid, torch.ones_like(gap)), day.plan)
     return replace(day, tangents=grid, plan=plan, seconds=day.seconds + plan.solution.seconds)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from baselines.conflict import explain
 from baselines.program import Program, Task, assemble
-from baselines.solver import Effort, Solution, Solver
+from baselines.solver import Array, Conflict, Effort, Solution, Solver
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,13 @@ class Plan:
     solution: Solution
 
 
+class Planning(Protocol):
+    """Anything that makes plans."""
+
+    def plan(self, task: Task, previous: Plan | None = None) -> Plan:
+        """Return a plan for the task; of equally good ones, one near the `previous` plan."""
+
+
 class Planner:
     """Makes plans; building a model takes longer than solving it, so the last one is kept."""
 
@@ -27,20 +36,33 @@ class Planner:
         self.effort = effort
         self._solver: Solver | None = None
 
-    def plan(self, task: Task) -> Plan:
-        """Return the best plan that the effort allows."""
+    def plan(self, task: Task, previous: Plan | None = None) -> Plan:
+        """Return the best plan that the effort allows; of equally good ones, one near the `previous` plan.
+
+        An InfeasibleError names the constraints that no plan keeps, an OutOfTimeError the time in which none was found.
+        """
         program = assemble(task)
         if self._solver is None or not self._solver.fits(program.block):
             self._solver = Solver(program.block)
         else:
             self._solver.update(program.block)
-        solution = self._solver.solve(self.effort)
-        energy = _energies(program, torch.from_numpy(solution.value), len(task.params.house))
+        try:
+            solution = self._solver.solve(self.effort, _values(previous, program))
+        except Conflict as conflict:
+            raise explain(program, task.params, conflict.rows, conflict.columns) from conflict
+        energy = energies(program, torch.from_numpy(solution.value), len(task.params.house))
         return Plan(energy, energy.sum(dim=1) + program.fixed_kwh, solution)
 
 
-def _energies(program: Program, value: Tensor, devices: int) -> Tensor:
+def energies(program: Program, value: Tensor, devices: int) -> Tensor:
     """Return the energy [T, N] kWh of all devices in a solution [V]."""
     where = program.block.energy
     energy = value.new_zeros(len(program.fixed_kwh), devices)
     return energy.index_put((where.slot, where.device), where.value * value[where.column], accumulate=True)
+
+
+def _values(previous: Plan | None, program: Program) -> Array | None:
+    """Return the solution [V] of a previous plan if its program had the same shape."""
+    if previous is None or len(previous.solution.value) != len(program.block.cost):
+        return None
+    return previous.solution.value

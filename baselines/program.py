@@ -14,7 +14,7 @@ from torch import Tensor
 
 from baselines.tangents import Tangents, inflexible_kw
 from totalflex_env import fleet
-from totalflex_env.linear_types import EnergyMap, LinearBlock, SparseMatrix, flat, join, matrix, places
+from totalflex_env.linear_types import EnergyMap, LinearBlock, SparseMatrix, flat, join, matrix, named, places
 from totalflex_env.types import DeviceState, Params, Scenario
 
 EDGES = (-1.5, -0.75, 0.0, 0.75, 1.5)
@@ -45,6 +45,7 @@ class Program:
 
     block: LinearBlock  # its device indices are those of the fleet
     fixed_kwh: Tensor  # [T] net consumption without devices
+    device_rows: int  # rows of the devices alone, which come first
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class _System:
 class _Rows:
     """A family of constraints: lower <= matrix @ x <= upper over all variables x."""
 
+    name: str
     matrix: SparseMatrix
     lower: Tensor
     upper: Tensor
@@ -77,7 +79,7 @@ def assemble(task: Task) -> Program:
     system = _System(*[place + len(devices.cost) for place in local])
     cost, lower, upper = _variables(task)
     families = [
-        _Rows(devices.rows, devices.row_lower, devices.row_upper),
+        _Rows("", devices.rows, devices.row_lower, devices.row_upper),
         _connection(task, system, devices.energy),
         _balance(task, system),
         _loading(task, system),
@@ -94,8 +96,23 @@ def assemble(task: Task) -> Program:
         row_lower=flat(*[family.lower for family in families]),
         row_upper=flat(*[family.upper for family in families]),
         energy=devices.energy,
+        row_names=(*named(devices), *((family.name, family.lower.numel()) for family in families[1:])),
     )
-    return Program(block, _fixed_kwh(task))
+    return Program(block, _fixed_kwh(task), len(devices.row_lower))
+
+
+def fixed_at(program: Program, energy: Tensor) -> Program:
+    """Return the program with one more row per slot and device that fixes its energy [T, N] kWh."""
+    block, devices = program.block, energy.shape[1]
+    row = len(block.row_lower) + block.energy.slot * devices + block.energy.device
+    rows = replace(
+        block.rows,
+        row=torch.cat([block.rows.row, row]),
+        column=torch.cat([block.rows.column, block.energy.column]),
+        value=torch.cat([block.rows.value, block.energy.value]),
+    )
+    lower, upper = (torch.cat([bound, energy.flatten()]) for bound in (block.row_lower, block.row_upper))
+    return replace(program, block=replace(block, rows=rows, row_lower=lower, row_upper=upper))
 
 
 def _devices(task: Task) -> LinearBlock:
@@ -169,7 +186,7 @@ def _connection(task: Task, system: _System, energy: EnergyMap) -> _Rows:
     device_row = row[energy.slot, task.params.house[energy.device]]
     nothing = torch.zeros(row.shape)
     entries = matrix((row, system.house, 1.0), (device_row, energy.column, -energy.value))
-    return _Rows(entries, _open(task, nothing, -1.0), _open(task, nothing, 1.0))
+    return _Rows("energy of the houses", entries, _open(task, nothing, -1.0), _open(task, nothing, 1.0))
 
 
 def _balance(task: Task, system: _System) -> _Rows:
@@ -182,7 +199,7 @@ def _balance(task: Task, system: _System) -> _Rows:
         (row[:, None], system.step[:, 1:], -1.0),
     )
     begin = EDGES[0] * task.deviation_kwh - _fixed_kwh(task)
-    return _Rows(entries, _open(task, begin, -1.0), _open(task, begin, 1.0))
+    return _Rows("net consumption", entries, _open(task, begin, -1.0), _open(task, begin, 1.0))
 
 
 def _loading(task: Task, system: _System) -> _Rows:
@@ -195,7 +212,7 @@ def _loading(task: Task, system: _System) -> _Rows:
         (row, system.overload[..., None], -1.0),
     )
     upper = _open(task, task.limit[..., None] - fixed, 1.0)
-    return _Rows(entries, torch.full_like(upper, -torch.inf), upper)
+    return _Rows("loading of the grid", entries, torch.full_like(upper, -torch.inf), upper)
 
 
 def _above_band(task: Task, system: _System) -> _Rows:
@@ -205,7 +222,7 @@ def _above_band(task: Task, system: _System) -> _Rows:
     room = task.params.grid.voltage_upper[tangents.node] - _at_inflexible(task, tangents.voltage[..., 0], slope)
     entries = matrix((row[..., None], system.house[:, None], slope / task.params.slot_hours), (row, system.above, -1.0))
     upper = _open(task, room, 1.0)
-    return _Rows(entries, torch.full_like(upper, -torch.inf), upper)
+    return _Rows("voltage above its band", entries, torch.full_like(upper, -torch.inf), upper)
 
 
 def _below_band(task: Task, system: _System) -> _Rows:
@@ -215,7 +232,7 @@ def _below_band(task: Task, system: _System) -> _Rows:
     room = task.params.grid.voltage_lower[tangents.node] - _at_inflexible(task, tangents.voltage[..., 1], slope)
     entries = matrix((row[..., None], system.house[:, None], slope / task.params.slot_hours), (row, system.below, 1.0))
     lower = _open(task, room, -1.0)
-    return _Rows(entries, lower, torch.full_like(lower, torch.inf))
+    return _Rows("voltage below its band", entries, lower, torch.full_like(lower, torch.inf))
 
 
 def _at_inflexible(task: Task, value: Tensor, slope: Tensor) -> Tensor:

@@ -1,4 +1,8 @@
-"""The rolling horizon: plan to the end of the day with exactly the forecast that policies see, act, and plan again."""
+"""The rolling horizon: plan to the end of the day with exactly the forecast that policies see, act, and plan again.
+
+A new plan differs from the last one only where that saves something. Stored energy that is missing in the end against
+the beginning costs what it costs in the engine, so no plan empties the batteries towards the end of its horizon.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from baselines.deviation import deviation
 from baselines.planner import Plan, Planner
 from baselines.program import Task
 from baselines.solver import Effort
 from baselines.tangents import Tangents, tangents, watched_nodes
 from totalflex_env import batch, fleet
 from totalflex_env.engine import scripted
-from totalflex_env.scenario.uncertainty import SHARED_LOAD_ERROR
 from totalflex_env.types import Action, Params, Scenario, Situation
 
 EFFORT = Effort(gap=5e-3, gap_eur=5e-3, seconds=10.0)
 
 PLAN_EVERY = 4
 """Slots between two plans when no vehicle arrives and no appliance is loaded."""
-
-WIND_RATING = 3.0
-"""Rating of a wind park by its mean output."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class RollingMilp:
         self._planner = Planner(effort)
         self._frame: _Frame
         self._plan_kwh: Tensor  # [B, T, N]
+        self._plans: list[Plan | None] = []  # B, the last of each row
 
     def nominate(self, situation: Situation) -> Tensor:
         """Return the net consumption [B, T] kWh of the plan for the day as it is expected."""
@@ -78,6 +80,7 @@ class RollingMilp:
             limit=torch.full((slots, len(params.limited)), share, dtype=torch.float64),
         )
         self._plan_kwh = torch.zeros(rows, slots, len(params.house), dtype=torch.float64)
+        self._plans = [None] * rows
         self.solves = []
 
     def act(self, situation: Situation) -> Action:
@@ -105,24 +108,10 @@ class RollingMilp:
             nomination_kwh=nomination,
             deviation_kwh=deviation(frame.params, known, slot) * (nomination is not None),
         )
-        plan = self._planner.plan(task)
+        plan = self._plans[row] = self._planner.plan(task, self._plans[row])
         found = plan.solution
         self.solves.append(Solve(slot, row, found.objective, found.gap_eur, found.seconds, found.complete))
         return plan
-
-
-def deviation(params: Params, scenario: Scenario, slot: int) -> Tensor:
-    """Return the standard deviation [T] kWh of the net consumption of the one row of `scenario` as forecast at `slot`.
-
-    Errors of load and wind are autoregressive: known ones fade and new ones add up with the lead time.
-    """
-    errors, slots = params.config.forecast, scenario.spot.shape[1]
-    hours = (torch.arange(slots) - slot + 1).clamp(min=0) * params.slot_hours
-    new_load, new_wind = (1.0 - torch.exp(-2.0 * hours / error.memory_h) for error in (errors.load, errors.wind))
-    alone, together = scenario.base_kwh[0].square().sum(dim=1), scenario.base_kwh[0].sum(dim=1).square()
-    load = errors.load.deviation**2 * new_load * torch.lerp(alone, together, SHARED_LOAD_ERROR)
-    rating = WIND_RATING * scenario.wind_kwh[0].mean()
-    return (load + new_wind * (errors.wind.deviation * rating).square()).sqrt()
 
 
 def _known(situation: Situation) -> Scenario:

@@ -87,7 +87,9 @@ class EvaluateConfig(Settings):
     """One comparison of policies."""
 
     title: str = Field("Comparison of policies", description="heading of the report")
-    env: str = Field("street", description="registered name or path of the environment")
+    env: str | tuple[str, ...] = Field(
+        "street", description="registered name or path of the environment; of several, a report each"
+    )
     split: Split = Field("test", description="weeks that the days are drawn from")
     seeds: str = Field("9000:9004", description="A:B are the days of seeds A, A + 1, ... B - 1")
     policies: tuple[str, ...] = Field(min_length=1, description="names of baselines, and paths of policy folders")
@@ -111,6 +113,11 @@ class EvaluateConfig(Settings):
         if missing:
             raise ValueError(f"'policies' to hold the references {', '.join(missing)}")
         return self
+
+    @property
+    def envs(self) -> tuple[str, ...]:
+        """The environments, one or several."""
+        return (self.env,) if isinstance(self.env, str) else self.env
 
     @property
     def days(self) -> list[int]:

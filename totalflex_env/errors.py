@@ -60,6 +60,27 @@ class PhysicsError(TotalFlexError):
         super().__init__(what)
 
 
+class InfeasibleError(TotalFlexError):
+    """No plan keeps all constraints; each conflict says whose constraint it is and which one."""
+
+    def __init__(self, conflicts: Sequence[str]) -> None:
+        super().__init__(tuple(conflicts))
+
+    def __str__(self) -> str:
+        (conflicts,) = self.args
+        return f"no plan keeps all of these together: {'; '.join(conflicts)}"
+
+
+class OutOfTimeError(TotalFlexError):
+    """A solver found no plan at all in the time it was given."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+
+    def __str__(self) -> str:
+        return f"the solver found no plan within {self.args[0]:g} s; give it more time or a smaller problem"
+
+
 class MissingExtraError(TotalFlexError):
     """An optional library is needed and not installed."""
 

@@ -49,6 +49,7 @@ class LinearBlock:
     row_lower: Tensor  # [R]
     row_upper: Tensor  # [R]
     energy: EnergyMap
+    row_names: tuple[tuple[str, int], ...] = ()  # what the rows say, in their order: a constraint and how many say it
 
 
 def places(*shapes: tuple[int, ...]) -> list[Tensor]:
@@ -95,4 +96,11 @@ def join(blocks: Sequence[LinearBlock]) -> LinearBlock:
         energy=energy_map(
             *[(b.energy.slot, b.energy.device, b.energy.column + c, b.energy.value) for b, c in zip(blocks, columns)]
         ),
+        row_names=tuple(name for block in blocks for name in named(block)),
     )
+
+
+def named(block: LinearBlock) -> tuple[tuple[str, int], ...]:
+    """Return the names of all rows of a block and how many bear them; rows without one are called constraints."""
+    nameless = len(block.row_lower) - sum(count for _, count in block.row_names)
+    return (*block.row_names, ("constraint", nameless)) if nameless else block.row_names

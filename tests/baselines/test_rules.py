@@ -72,7 +72,7 @@ def test_the_timer_is_ready_in_time_even_if_the_night_is_too_short(params: Param
     assert float(rollout(params, truth, Timer()).outcomes.unmet_kwh.sum()) == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", ["default_schedule", "price_greedy", "timer", "rolling_milp"])
+@pytest.mark.parametrize("name", list(catalog.POLICIES))
 def test_a_row_does_not_depend_on_the_others(params: Params, episode: Episode, name: str) -> None:
     sessions, *others = episode.actual.habits
     habits = (replace(sessions, need_kwh=0.5 * sessions.need_kwh), *others)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from totalflex_env import fleet
 from totalflex_env.config import DevicesConfig, EnvConfig
 from totalflex_env.devices.family import Day, Weather
 from totalflex_env.devices.storage import Storage
+from totalflex_env.dice import Dice
 from totalflex_env.flexoffer.generate import generate
 from totalflex_env.flexoffer.offers import load, validate
 from totalflex_env.flexoffer.respond import respond
@@ -49,15 +49,15 @@ def world(kind: str, slots: int = SLOTS) -> Params:
 
 def scenarios(params: Params, seed: int, slots: int = SLOTS) -> tuple[Scenario, Scenario]:
     """A day and its expectation, one row, the weather off by a kelvin."""
-    rng = np.random.default_rng(seed)
+    dice = Dice.of([seed])
     hour = torch.arange(slots, dtype=torch.float64) / 4.0
     warm = 4.0 + 8.0 * (seed % 3) + 3.0 * torch.cos((hour - 3.0) * torch.pi / 12.0)[None]
     sun = 0.6 * torch.cos((hour - 1.0) * torch.pi / 12.0).clamp(min=0.0)[None]
-    price, groups = torch.from_numpy(rng.uniform(-0.1, 0.4, (1, slots))), fleet.kinds(params.config.devices)
+    price, groups = torch.from_numpy(-0.1 + 0.5 * dice.uniform(slots)), fleet.kinds(params.config.devices)
 
     def scenario(temperature: Tensor, drawn: bool) -> Scenario:
         day = Day(Weather(temperature, sun), torch.tensor([seed % 7]), 12.0)
-        parts = [each.draw(rng, day) if drawn else each.expected(day) for group in groups for _, each in group]
+        parts = [each.draw(dice, day) if drawn else each.expected(day) for group in groups for _, each in group]
         habits, nobody = fleet.side_by_side(params.config.devices, parts), torch.zeros(1, slots, 0).double()
         return Scenario(price, price, price, 0.0 * price, temperature, sun, nobody, nobody, nobody, habits)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from baselines.default_schedule import DefaultSchedule
 from baselines.foresight import FollowPlan, ForesightPlan, foresight
 from baselines.greedy import PriceGreedy
-from baselines.program import Program, Task, assemble
+from baselines.program import Program, Task, assemble, fixed_at
 from baselines.rolling import RollingMilp
 from baselines.solver import Effort, Solver
 from baselines.tangents import tangents
@@ -153,20 +153,6 @@ def program_of(params: Params, episode: Episode, own_nomination: bool = False) -
             deviation_kwh=torch.zeros_like(episode.nomination_kwh[0]),
         )
     )
-
-
-def fixed_at(program: Program, energy: Tensor) -> Program:
-    """The program with one more row per slot and device that fixes its energy [T, N]."""
-    block, devices = program.block, energy.shape[1]
-    row = len(block.row_lower) + block.energy.slot * devices + block.energy.device
-    rows = replace(
-        block.rows,
-        row=torch.cat([block.rows.row, row]),
-        column=torch.cat([block.rows.column, block.energy.column]),
-        value=torch.cat([block.rows.value, block.energy.value]),
-    )
-    lower, upper = (torch.cat([bound, energy.flatten()]) for bound in (block.row_lower, block.row_upper))
-    return replace(program, block=replace(block, rows=rows, row_lower=lower, row_upper=upper))
 
 
 def compare(params: Params, seeds: range) -> None:

@@ -73,6 +73,11 @@ def _charging(task: Task, rates: Rates, which: Tensor) -> LinearBlock:
         row_lower=flat(task.target[:, which] - begin, -endless, torch.full(carried.shape, -torch.inf)),
         row_upper=flat(endless, task.ceiling[:, which] - begin, carried),
         energy=energy_map((torch.arange(slots), which[:, None], charge, 1.0)),
+        row_names=(
+            ("energy needed at departure", reach.numel()),
+            ("room for energy", fit.numel()),
+            ("shared connection", joint.numel()),
+        ),
     )
 
 
@@ -110,6 +115,12 @@ def _cycling(task: Task, rates: Rates, which: Tensor) -> LinearBlock:
         row_lower=flat(begin - passed, -endless, -endless, task.target[:, which]),
         row_upper=flat(begin + passed, nothing, most_back.expand(size), torch.full(missing.shape, torch.inf)),
         energy=energy_map((time, which[:, None], charge, 1.0), (time, which[:, None], discharge, -1.0)),
+        row_names=(
+            ("stored energy", balance.numel()),
+            ("either charging", charging.numel()),
+            ("or discharging", giving.numel()),
+            ("energy wanted in the end", reach.numel()),
+        ),
     )
 
 

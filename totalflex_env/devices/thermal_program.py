@@ -38,7 +38,8 @@ def linear(task: Task) -> LinearBlock:
     time, kept = torch.arange(size[1]), task.retention[:, None]
     nothing, endless = torch.zeros(size), torch.full(size, torch.inf)
     passed = torch.where(time < task.slot, endless, 0.0)
-    lower, upper = _level_parts(task.band, task.levels)
+    low, high = task.band
+    lower, upper = level_parts((low[:, None], high[:, None]), task.levels)
     discomfort = (task.degree_hour_price * task.slot_hours)[:, None].expand(size)
     level = [(inside, 1.0), (above, 1.0), (below, -1.0)]
     ahead = flat(*[(time >= task.slot).expand(size)] * 4, nothing[:, 0] + 1.0)
@@ -58,12 +59,13 @@ def linear(task: Task) -> LinearBlock:
         row_lower=flat(task.begin - passed, task.start),
         row_upper=flat(task.begin + passed, endless[:, 0]),
         energy=energy_map((time, torch.arange(size[0])[:, None], energy, 1.0)),
+        row_names=(("heat balance", balance.numel()), ("heat wanted in the end", reach.numel())),
     )
 
 
-def _level_parts(band: tuple[Tensor, Tensor], levels: tuple[Tensor, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Split lowest and highest levels [n, T] into bounds of the parts within, above and below the comfort band."""
-    low, high = (level[:, None] for level in band)
+def level_parts(band: tuple[Tensor, Tensor], levels: tuple[Tensor, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Split lowest and highest levels [n, T] into bounds of the parts within, above and below a comfort band [n, T]."""
+    low, high = band
     least, most = levels
     lower = [least.clamp(low, high), (least - high).clamp(min=0.0), (low - most).clamp(min=0.0)]
     upper = [most.clamp(low, high), (most - high).clamp(min=0.0), (low - least).clamp(min=0.0)]
