@@ -24,6 +24,7 @@ from totalflex_env.grid_model import GridModel, PowerFlow
 
 VOLTAGE_PU = 1e-6
 LOADING = 1e-5  # 1e-3 percentage points
+SINGLE_LOADING = 1e-4  # in float32: 0.01 percentage points, or as much of a loading above 1
 
 
 READ = simbench_tables.read_csv_data
@@ -156,6 +157,7 @@ def up_to_the_brink_of_collapse(net: Any) -> None:
     )
     assert single.converged.all()
     torch.testing.assert_close(single.voltage.double(), judge.voltage[:3], atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(single.loading.double(), judge.loading[:3], atol=SINGLE_LOADING, rtol=1e-4)
 
     beyond = last * torch.tensor([[1.02], [1.5], [10.0]], dtype=torch.float64)
     assert not reference.run(net, beyond[:1] * active, beyond[:1] * reactive).converged.any()

@@ -52,6 +52,7 @@ class Setting:
     validation_days: int
     test_days: int
     scenarios: int
+    first_test_seed: int = 0  # choose another for a figure that is to be reported after choices were made
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def backtest(setting: Setting, element: tuple[str, int]) -> Scorecard:
     forecaster = Forecaster(world, past, setting.policy, setting.scenarios)
     calibration, chosen = _validated(forecaster, setting, column)
 
-    days = consecutive(_on(setting.config, "test"), setting.test_days)
+    days = consecutive(_on(setting.config, "test"), setting.test_days, setting.first_test_seed)
     outcome, before, guess = (_flow(forecaster, *pair).loading[..., column] for pair in _plays(days))
     forecasts = [_calibrated(world, each, calibration) for each in _samples(forecaster, days.expected)]
     levels = forecasts[0].levels
@@ -103,20 +104,20 @@ def backtest(setting: Setting, element: tuple[str, int]) -> Scorecard:
     )
 
 
-def consecutive(config: EnvConfig, count: int) -> Days:
-    """Return `count` days of a world with the day before each, by the seeds 0 to count - 1.
+def consecutive(config: EnvConfig, count: int, first: int = 0) -> Days:
+    """Return `count` days of a world with the day before each, by the seeds from `first` on.
 
     Series are those of two days on end, drawn as one long episode and cut at its middle; habits (arrivals, needs) are
     drawn for each of the two days.
     """
     slots, source = config.slots, make_source(config)
-    long = make_source(config.model_copy(update={"slots": 2 * slots})).draw(list(range(count)))
-    first, second = (source.draw(list(range(begin, begin + count))) for begin in (0, count))
+    long = make_source(config.model_copy(update={"slots": 2 * slots})).draw(list(range(first, first + count)))
+    one, other = (source.draw(list(range(begin, begin + count))) for begin in (first, first + count))
     return Days(
-        actual=_part(second[0], long[0], slots),
-        expected=_part(second[1], long[1], slots),
-        before=_part(first[0], long[0], 0),
-        expected_before=_part(first[1], long[1], 0),
+        actual=_part(other[0], long[0], slots),
+        expected=_part(other[1], long[1], slots),
+        before=_part(one[0], long[0], 0),
+        expected_before=_part(one[1], long[1], 0),
     )
 
 

@@ -66,8 +66,7 @@ def joint_scenarios(archive: Archive, expected: Scenario, count: int) -> Scenari
     actual, guess = batch.take_rows(archive.actual, near), batch.take_rows(archive.expected, near)
     drawn = batch.map_tensors(batch.concatenate_rows([expected, actual, guess]), _shifted)
     series = {name: _regressed(archive, name, expected, near) for name in REGRESSED}
-    dark = expected.pv_kwh.sum(2, keepdim=True) == 0.0
-    series["pv_kwh"] = series["pv_kwh"].masked_fill(dark, 0.0)
+    series["pv_kwh"] = series["pv_kwh"].masked_fill(_dark(expected)[..., None], 0.0)
     return replace(drawn, base_kwh=series["base_kwh"], base_kvarh=series["base_kvarh"], pv_kwh=series["pv_kwh"])
 
 
@@ -75,6 +74,12 @@ def _nearest(archive: Archive, expected: Scenario, count: int) -> Tensor:
     """The `count` days of the archive whose expected sun, slot by slot, is nearest to that of the coming day."""
     distance = (archive.sun - expected.pv_kwh.sum(2)).square().sum(1)
     return distance.argsort(stable=True)[:count]
+
+
+def _dark(expected: Scenario) -> Tensor:
+    """Slots [1, T] before the first and after the last that expects sun; one between them may only expect none."""
+    lit = (expected.pv_kwh.sum(2) > 0.0).int()
+    return (lit.cummax(1).values * lit.flip(1).cummax(1).values.flip(1)) == 0
 
 
 def _shifted(rows: Tensor) -> Tensor:

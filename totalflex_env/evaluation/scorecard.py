@@ -46,6 +46,11 @@ def pinball(levels: Tensor, quantiles: Tensor, outcome: Tensor) -> float:
     return float(torch.maximum(level * error, (level - 1.0) * error).mean())
 
 
+def brier(probability: Tensor, loading: Tensor) -> float:
+    """Return the mean squared error of probabilities [...] that the loading [...] is above 1 (Brier 1950)."""
+    return float((probability - (loading > 1.0).to(probability.dtype)).square().mean())
+
+
 def coverage(lower: Tensor, upper: Tensor, outcome: Tensor) -> float:
     """Return the share of outcomes [...] from `lower` to `upper` [...], both included."""
     return float(((lower <= outcome) & (outcome <= upper)).double().mean())

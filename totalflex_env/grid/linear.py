@@ -33,8 +33,9 @@ def linearise(grid: GridModel, active_kw: Tensor, reactive_kvar: Tensor) -> Line
     d_voltage = torch.linalg.solve(one - a @ a.conj(), b + a @ b.conj())
     d_current = direct + slope.unsqueeze(-1) * d_voltage.conj()
 
-    ends = power_flow.end_loadings(grid, current).unflatten(-1, (2, -1))  # [K, 2, E]
-    d_ends = (torch.view_as_complex(grid.end_loading) @ d_current).unflatten(-2, (2, -1))  # [K, 2, E, M]
+    by_current, unloaded = torch.view_as_complex(grid.end_loading), torch.view_as_complex(grid.no_load_end_loading)
+    ends = torch.addmm(unloaded, current, by_current.mT).unflatten(-1, (2, -1))  # [K, 2, E]
+    d_ends = (by_current @ d_current).unflatten(-2, (2, -1))  # [K, 2, E, M]
     loading, larger = ends.abs().max(-2, keepdim=True)
     d_loading = _slope_of_magnitude(ends, d_ends).take_along_dim(larger.unsqueeze(-1), -3).squeeze(-3)
     return Linearisation(
@@ -58,7 +59,7 @@ def lossless(grid: GridModel, active_kw: Tensor, reactive_kvar: Tensor) -> Power
     With v0 the no-load voltages and s the injected powers, |v|² = |v0|² + 2 Re(conj(v0) Z conj(s / v0)): all but the
     squares of the voltage drops. A loading is the power behind the element over its rating, without losses.
     """
-    injection = power_flow.conjugate_injection(grid, active_kw, reactive_kvar)
+    injection = torch.complex(-active_kw, reactive_kvar) / grid.base_kva  # conjugate
     impedance, no_load = torch.view_as_complex(grid.impedance), torch.view_as_complex(grid.no_load_voltage)
     drop = (no_load.conj() * ((injection / no_load.conj()) @ impedance.mT)).real
     voltage = (no_load.abs().square() + 2.0 * drop).clamp(min=0.0).sqrt()

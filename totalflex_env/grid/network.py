@@ -7,14 +7,13 @@ phase shifts, shunts, line charging, open switches and parallel elements in them
 from __future__ import annotations
 
 from math import sqrt
-from pathlib import Path
 
 import numpy as np
 import pandapower as pp
 import torch
 from numpy.typing import NDArray
 
-from totalflex_env.errors import DataError, GridError
+from totalflex_env.errors import GridError
 from totalflex_env.grid.checks import CONSUMERS, Net, label, prepared
 from totalflex_env.grid.topology import Circuit, feeders_of, pairs, radial_tree, shares_of
 from totalflex_env.grid_model import GridModel
@@ -65,17 +64,6 @@ def from_pandapower(net: Net) -> GridModel:
         downstream=torch.tensor(shares_of(circuit, feeder)[np.ix_(elements, nodes)]),
         tree=radial_tree(circuit, feeder, nodes, elements, rated),
     )
-
-
-def load_json(path: str | Path) -> Net:
-    """A pandapower net from its JSON file."""
-    try:
-        net = pp.from_json(str(path))
-    except (OSError, ValueError, KeyError, AttributeError, UserWarning) as error:
-        raise DataError(str(path), "file", type(error).__name__, "a pandapower net as JSON") from error
-    if not isinstance(net, pp.pandapowerNet):
-        raise DataError(str(path), "content", type(net).__name__, "a pandapower net as JSON")
-    return net
 
 
 def two_house_feeder() -> Net:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ class Circuit:
 
 
 def feeders_of(net: Net, circuit: Circuit) -> dict[int, int]:
-    """Internal bus -> the bus that feeds it, depth first from the slack (which feeds itself); a mesh is refused."""
+    """Internal bus -> the bus that feeds it, nearest first from the slack (which feeds itself); a mesh is refused."""
     branch_between: dict[frozenset[int], int] = {}
     neighbours: dict[int, list[int]] = {circuit.slack: []}
     for branch, (a, b) in enumerate(circuit.ends.T.tolist()):
@@ -38,9 +39,9 @@ def feeders_of(net: Net, circuit: Circuit) -> dict[int, int]:
         branch_between[frozenset((a, b))] = branch
 
     feeder: dict[int, int] = {}
-    waiting = [(circuit.slack, circuit.slack)]
+    waiting = deque([(circuit.slack, circuit.slack)])
     while waiting:
-        bus, fed_by = waiting.pop()
+        bus, fed_by = waiting.popleft()
         if bus in feeder:
             closing = circuit.branches[branch_between[frozenset((bus, fed_by))]]
             expected = "a radial grid; grid.reference.solve takes meshed ones"

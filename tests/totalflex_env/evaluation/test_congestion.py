@@ -3,8 +3,10 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import pandapower as pp
 import pytest
 import torch
+from torch import Tensor
 
 from totalflex_env import batch
 from totalflex_env.config import DevicesConfig, EnvConfig, EvConfig, GridConfig, HeatPumpConfig, ScenarioConfig
@@ -14,10 +16,10 @@ from totalflex_env.engine.rollout import rollout
 from totalflex_env.engine.scripted import untraded
 from totalflex_env.evaluation import congestion, ensemble, figures
 from totalflex_env.evaluation.backtest import Setting, backtest, consecutive
-from totalflex_env.evaluation.congestion import Forecaster
+from totalflex_env.evaluation.congestion import Forecaster, Injections
 from totalflex_env.evaluation.ensemble import Archive, EnsembleError
 from totalflex_env.grid import network
-from totalflex_env.types import Action, Situation
+from totalflex_env.types import Action, Scenario, Situation
 
 
 class Idle:
@@ -46,13 +48,19 @@ def past(world: World) -> Archive:
     return ensemble.archive(world.source, range(60))
 
 
+def by_day(expected: Scenario) -> Tensor:
+    """Slots [T] from the first to the last that expects sun."""
+    lit = torch.nonzero(expected.pv_kwh[0].sum(1))
+    slot = torch.arange(expected.pv_kwh.shape[1])
+    return (slot >= lit.min()) & (slot <= lit.max())
+
+
 def test_a_day_of_the_archive_that_was_expected_alike_comes_back_as_it_was(world: World, past: Archive) -> None:
     """Nothing is shifted where the expectations agree, so that the nearest day to a day of the archive is that day."""
     day = torch.tensor([7])
     expected, truth = (batch.take_rows(part, day) for part in (past.expected, past.actual))
     found = ensemble.joint_scenarios(past, expected, 1)
-    dark = expected.pv_kwh.sum(2, keepdim=True) == 0.0
-    truth = replace(truth, pv_kwh=truth.pv_kwh.masked_fill(dark, 0.0))
+    truth = replace(truth, pv_kwh=truth.pv_kwh * by_day(expected)[None, :, None])
     assert batch.equal(found, truth, tolerance=1e-9)
 
 
@@ -64,11 +72,19 @@ def test_scenarios_follow_the_expectation_and_stay_possible(world: World, past: 
         series, mean = vars(found)[name], vars(expected)[name].mean()
         assert (series >= 0.0).all()
         assert float(series.mean()) == pytest.approx(float(mean), rel=0.25)
-    assert (found.pv_kwh[:, expected.pv_kwh[0].sum(1) == 0.0] == 0.0).all()
+    assert (found.pv_kwh[:, ~by_day(expected)] == 0.0).all()
     error = found.temperature - expected.temperature
     assert abs(float(error.mean())) < 0.6 and 0.5 < float(error.std()) < 2.0
     assert (found.up >= found.spot - 1e-12).all() and (found.down <= found.spot + 1e-12).all()
     assert torch.equal(ensemble.joint_scenarios(past, expected, 40).base_kwh, found.base_kwh)
+
+
+def test_a_slot_by_day_that_expects_no_sun_is_no_night(world: World) -> None:
+    """An error may take all that is expected of a dull hour; night is only before the first sun and after the last."""
+    expected = world.source.draw([1000])[1]
+    sun = torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 0.0])
+    dark = ensemble._dark(replace(expected, pv_kwh=sun[None, :, None]))
+    assert dark[0].tolist() == [True, True, False, False, False, False, True]
 
 
 def test_more_scenarios_than_days_are_refused(world: World, past: Archive) -> None:
@@ -116,6 +132,32 @@ def test_an_outage_is_the_same_call_on_another_grid(world: World, past: Archive)
     tripped.line.loc[tripped.line.index[0], "in_service"] = False
     with pytest.raises(network.GridError, match="unsupplied"):
         network.from_pandapower(tripped)
+
+
+def test_an_outage_with_a_tie_switch_is_supplied_from_the_other_side() -> None:
+    """Two cables to a house each, an open tie between the houses: without the second cable the first carries both."""
+    net = network.two_house_feeder()
+    near, far = net.bus.index[2:]
+    tie = pp.create_line(net, near, far, 0.05, "NAYY 4x50 SE", name="tie")
+    switch = pp.create_switch(net, near, tie, et="l", closed=False)
+    tripped = copy.deepcopy(net)
+    tripped.line.loc[1, "in_service"] = False
+    with pytest.raises(network.GridError, match="house 1"):
+        network.from_pandapower(tripped)
+    tripped.switch.loc[switch, "closed"] = True
+
+    before, after = network.from_pandapower(net), network.from_pandapower(tripped)
+    generator = torch.Generator().manual_seed(1)
+    power = Injections(*(scale * torch.rand(30, 4, 2, generator=generator).double() for scale in (10.0, 2.0)))
+    found = []
+    for grid in (before, after):
+        node = torch.tensor([grid.node_of_bus[bus] for bus in (near, far)])
+        found.append(congestion.forecast_on(grid, node, power).loading[2])
+    assert (found[0][:, before.elements.index(("line", tie))] < 1e-3).all()  # open at one end: charged, no more
+    first = [loading[:, grid.elements.index(("line", 0))] for loading, grid in zip(found, (before, after))]
+    both = sum(found[0][:, before.elements.index(("line", cable))] for cable in (0, 1))
+    assert (first[1] > first[0]).all()
+    torch.testing.assert_close(first[1], both, rtol=0.15, atol=0.01)
 
 
 def test_hosting_capacity_is_found_by_bisection() -> None:

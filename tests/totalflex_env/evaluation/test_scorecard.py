@@ -12,6 +12,11 @@ def test_pinball_by_hand() -> None:
     assert loss == pytest.approx(1.05)
 
 
+def test_brier_by_hand() -> None:
+    """(1 - 0.75)² and (0 - 0.5)², for one overload that was likely and a slot at the rating, which is none."""
+    assert scorecard.brier(torch.tensor([[0.75, 0.5]]), torch.tensor([[1.2, 1.0]])) == pytest.approx(0.15625)
+
+
 def test_coverage_and_reliability_by_hand() -> None:
     outcome = torch.tensor([[0.1, 0.5, 0.9, 1.5]])
     low, high = torch.full((1, 4), 0.5), torch.full((1, 4), 1.0)

@@ -10,8 +10,9 @@ import pandapower.networks as pn
 import pytest
 import torch
 
-from totalflex_env.errors import DataError, GridError
+from totalflex_env.errors import GridError
 from totalflex_env.grid import network
+from totalflex_env.recorded import grid_json
 
 
 def test_the_two_house_feeder() -> None:
@@ -140,19 +141,6 @@ def test_out_of_service_elements_are_not_refused() -> None:
     assert len(network.from_pandapower(pn.case33bw()).elements) == 32  # five tie lines are out of service
 
 
-def test_json_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "grid.json"
-    pp.to_json(network.two_house_feeder(), str(path))
-    assert network.from_pandapower(network.load_json(path)).node_of_bus == {1: 0, 2: 1, 3: 2}
-    path.write_text('{"a": 1')
-    for bad in (path, tmp_path / "missing.json"):
-        with pytest.raises(DataError, match=str(bad)):
-            network.load_json(bad)
-    path.write_text("[1, 2]")
-    with pytest.raises(DataError, match="pandapower net"):
-        network.load_json(path)
-
-
 @pytest.mark.parametrize("changer", [None, "Ratio"])
 def test_tap_positions_act_in_any_net(tmp_path: Path, changer: str | None) -> None:
     """Without a type of tap changer pandapower 3 ignores the position: 2 taps of 2.5 % are 5 % of the voltage."""
@@ -161,7 +149,7 @@ def test_tap_positions_act_in_any_net(tmp_path: Path, changer: str | None) -> No
     for column, value in tap.items():
         net.trafo[column] = value
     pp.to_json(net, str(tmp_path / "grid.json"))
-    for taken in (net, network.load_json(tmp_path / "grid.json")):
+    for taken in (net, grid_json.load(tmp_path / "grid.json")):
         grid = network.from_pandapower(taken)
         assert torch.view_as_complex(grid.no_load_voltage).abs()[0] == pytest.approx(1.0 / 1.05, abs=1e-3)
 

@@ -3,11 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pandapower.networks as pn
 import pytest
@@ -42,7 +40,7 @@ def same(left: PowerFlow, right: PowerFlow, tolerance: float) -> bool:
 @pytest.mark.parametrize("grid", [FEEDER, VILLAGE])
 @pytest.mark.parametrize("rows", [0, 1, 15, 16, 17, 100])
 def test_equals_the_dense_power_flow(grid: GridModel, rows: int) -> None:
-    """Less than one block of rows, one block, and blocks that overlap at the end."""
+    """Rows one by one, one block of them, and blocks that overlap at the end."""
     power = draw(grid, rows)
     swept, dense = tree.solve(grid, *power), power_flow.solve(grid, *power)
     assert swept.converged.all()
@@ -107,16 +105,6 @@ def test_threads_solve_at_the_same_time() -> None:
     with ThreadPoolExecutor(2) as pool:
         halves = pool.map(lambda part: tree.solve(VILLAGE, *part), zip(active.chunk(2), reactive.chunk(2)))
     assert batch.equal(batch.concatenate_rows(list(halves)), tree.solve(VILLAGE, active, reactive))
-
-
-def test_where_nothing_can_be_cached_every_process_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    def njit(function: Callable[..., Any], cache: bool = False, **options: object) -> tuple[object, ...]:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return function, options
-
-    monkeypatch.setattr(tree, "njit", njit)
-    assert tree._compiled(print) == (print, {"nogil": True, "error_model": "numpy"})  # type: ignore[comparison-overlap]
 
 
 @pytest.mark.slow
