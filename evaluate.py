@@ -2,7 +2,8 @@
 
 CONFIG is the path of a YAML file or a name registered under configs/evaluate. Every policy is tried on the days of the
 seeds A, A + 1, ... B - 1; DIR then holds metrics.json, report.html and config.yaml, one folder for each of several
-environments. With --resume, days that an interrupted run has finished are not tried again.
+environments. With --resume, days that an interrupted run has finished are not tried again. With --render day.gif the
+first day is drawn too, a picture for each slot of what the first learned policy does, or else the first one.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from policies.workers import workers
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
 from totalflex_env.engine.build import World, build, draw
+from totalflex_env.envs import film
 from totalflex_env.errors import exit_on_error
-from totalflex_env.evaluation import metrics, report
+from totalflex_env.evaluation import mechanism_report, mechanisms, metrics, report
 from totalflex_env.evaluation.figures import Clock
+from totalflex_env.evaluation.mechanisms import MechanismsConfig
 from totalflex_env.evaluation.protocol import measure, try_policy
 from totalflex_env.evaluation.results import Program, Results, concatenate
 from totalflex_env.types import Policy
@@ -58,13 +61,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", metavar="A:B", help="days to compare on, A included, B not")
     parser.add_argument("--out", metavar="DIR", help="folder of the results, instead of the configuration's")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--render", metavar="GIF", type=Path, help="file for a film of the first day")
     options, overrides = parser.parse_known_args(arguments)
     overrides += [f"--{name}={value}" for name, value in (("seeds", options.seeds), ("out", options.out)) if value]
-    return exit_on_error(lambda: evaluate(options.config, overrides, options.resume))
+    return exit_on_error(
+        lambda: render(options.config, overrides, options.render) or evaluate(options.config, overrides, options.resume)
+    )
+
+
+def render(name_or_path: str, overrides: Sequence[str], path: Path | None) -> int:
+    """Draw the first day in the first environment into the GIF file `path`, where one is wanted."""
+    if path is not None:
+        config = config_files.load(EvaluateConfig, name_or_path, "evaluate", overrides)
+        shown = [policy for policy in config.policies if policy != FORESIGHT]
+        learned = [policy for policy in shown if is_folder(policy)]
+        policy = make((learned or shown)[0])
+        film.film(world(environment(config.envs[0], config.split)), policy, config.days[0], path)
+        print(f"film: {path}")
+    return 0
 
 
 def evaluate(name_or_path: str, overrides: Sequence[str], resume: bool = False) -> int:
-    """Compare the policies that the configuration names in each of its environments."""
+    """Compare the policies that the configuration names in each of its environments, or markets in a study of them."""
+    if config_files.value(name_or_path, "evaluate", "study") == "mechanisms":
+        return evaluate_mechanisms(name_or_path, overrides)
     config = config_files.load(EvaluateConfig, name_or_path, "evaluate", overrides)
     envs = [environment(env, config.split) for env in config.envs]
     for env in envs:
@@ -102,6 +122,20 @@ def compare(config: EvaluateConfig, env: EnvConfig, ledger: Ledger) -> None:
     ledger.close()
     print(f"{env.name}, {len(config.days)} days\n{metrics.table(measured)}")
     print(f"report: {config.out / 'report.html'}")
+
+
+def evaluate_mechanisms(name_or_path: str, overrides: Sequence[str]) -> int:
+    """Compare markets on identical days, write the results and print the table."""
+    config = config_files.load(MechanismsConfig, name_or_path, "evaluate", overrides)
+    start_hour = mechanisms.environment(config.env, config.split).scenario.start_hour
+    study = mechanisms.study(config, catalog.make("price_greedy"), lambda part: print(f"{part} ...", flush=True))
+    config.out.mkdir(parents=True, exist_ok=True)
+    write(config.out / "config.yaml", config_files.dump(config))
+    write(config.out / "report.html", mechanism_report.html(study, Clock(start_hour, SLOT_HOURS)))
+    write(config.out / "metrics.json", mechanism_report.metrics(study))
+    print(mechanism_report.table(study))
+    print(f"report: {config.out / 'report.html'}")
+    return 0
 
 
 def is_folder(policy: str) -> bool:

@@ -21,7 +21,7 @@ from benchmarks.figures import Figure
 from totalflex_env.errors import ConfigError, MissingExtraError, exit_on_error
 from totalflex_env.evaluation.provenance import revision, versions
 
-NAMES = ("flexoffer", "power_flow", "forecast", "clearing", "baselines")
+NAMES = ("flexoffer", "power_flow", "forecast", "clearing", "baselines", "environment")
 RIVALS = ("power-grid-model", "lightsim2grid")
 
 

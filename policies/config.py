@@ -17,7 +17,7 @@ from pydantic import (
 
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
-from totalflex_env.settings import Settings
+from totalflex_env.settings import Seeds, Settings, days
 
 Split = Literal["train", "validation", "test", "all"]
 
@@ -91,21 +91,13 @@ class EvaluateConfig(Settings):
         "street", description="registered name or path of the environment; of several, a report each"
     )
     split: Split = Field("test", description="weeks that the days are drawn from")
-    seeds: str = Field("9000:9004", description="A:B are the days of seeds A, A + 1, ... B - 1")
+    seeds: Seeds = Field("9000:9004", description="A:B are the days of seeds A, A + 1, ... B - 1")
     policies: tuple[str, ...] = Field(min_length=1, description="names of baselines, and paths of policy folders")
     default: str = Field("default_schedule", description="baseline whose score is 0")
     foresight: str = Field("foresight_milp", description="baseline whose score is 1")
     rolling: str = Field("rolling_milp", description="baseline whose causal score is 1")
     processes: PositiveInt = Field(2, description="processes that share the days of the mixed-integer programs")
     out: Path = Field(description="folder of metrics.json, report.html and config.yaml")
-
-    @field_validator("seeds")
-    @classmethod
-    def _seeds_are_a_range(cls, seeds: str) -> str:
-        first, colon, end = seeds.partition(":")
-        if not (colon and first.isdigit() and end.isdigit() and int(first) < int(end)):
-            raise ValueError("A:B with whole numbers 0 <= A < B")
-        return seeds
 
     @model_validator(mode="after")
     def _references_are_compared(self) -> Self:
@@ -122,8 +114,7 @@ class EvaluateConfig(Settings):
     @property
     def days(self) -> list[int]:
         """The seeds of all days."""
-        first, _, end = self.seeds.partition(":")
-        return list(range(int(first), int(end)))
+        return days(self.seeds)
 
 
 def environment(name_or_path: str, split: Split) -> EnvConfig:

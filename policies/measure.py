@@ -38,7 +38,7 @@ class _Watched(ScriptedPolicy):
 
     def act(self, situation: Situation) -> Action:
         """Return the scripted action."""
-        self.seen.append(observe(situation).aggregator)
+        self.seen.append(observe(situation).aggregator.flatten(0, 1))
         return super().act(situation)
 
 

@@ -143,7 +143,26 @@ class MarketConfig(Settings):
     aggregator_share: float = Field(
         0.2, ge=0.0, le=1.0, description="of the flexibility income, kept by the aggregator"
     )
-    non_delivery_price: NonNegativeFloat = Field(0.3, description="EUR per kWh awarded and not delivered")
+    delivery: Literal["usef", "sliding", "cliff_75", "cliff_80"] = Field(
+        "usef", description="what is paid of an order that is delivered in part, see market/delivery.py"
+    )
+    non_delivery_price: NonNegativeFloat = Field(
+        0.3, description="penalty of the 'usef' rule, EUR per kWh awarded and not delivered"
+    )
+    imbalance: Literal["two_price", "single_price"] = Field(
+        "two_price", description="what energy beside the nomination costs; with a single price all nominate alike"
+    )
+
+
+class RewardConfig(Settings):
+    """Weights of the terms of rewards, all in EUR. With all of them at 1 the roles together earn minus the system cost."""
+
+    money: NonNegativeFloat = Field(1.0, description="what the account of a role gains in the ledger")
+    comfort: NonNegativeFloat = Field(1.0, description="discomfort and missing stored energy, at their true prices")
+    overload: NonNegativeFloat = Field(1.0, description="loading above ratings at V")
+    voltage: NonNegativeFloat = Field(1.0, description="voltages outside the band at V_u")
+    energy: NonNegativeFloat = Field(1.0, description="of the system: net consumption at the spot price")
+    imbalance: NonNegativeFloat = Field(1.0, description="of the system: what imbalance costs beyond the spot price")
 
 
 class EnvConfig(Settings):
@@ -160,4 +179,18 @@ class EnvConfig(Settings):
     prices: PriceConfig = PriceConfig()
     wind: WindConfig = WindConfig()
     market: MarketConfig = MarketConfig()
+    aggregators: PositiveInt = Field(1, description="aggregators; house p is with aggregator p modulo their number")
     learners: tuple[Literal["prosumer", "aggregator", "brp", "dso"], ...] = ("prosumer", "aggregator", "brp", "dso")
+    reward: RewardConfig = RewardConfig()
+    constraints: tuple[Literal["project", "penalty", "mask", "cost", "curtail"], ...] = Field(
+        ("project", "penalty"),
+        description="how limits are kept: set-points are projected onto what devices can do (always); violations of the "
+        "grid are priced in rewards; actions without effect are masked; violations are a cost beside the reward "
+        "(constrained MDP); the DSO curtails after the clearing",
+    )
+
+    @model_validator(mode="after")
+    def _limits_always_hold(self) -> Self:
+        if "project" not in self.constraints:
+            raise ValueError("'constraints' holds 'project', since set-points never leave what devices can do")
+        return self

@@ -37,6 +37,11 @@ def load(model: type[Model], name_or_path: str, folder: str, overrides: Sequence
     raise ConfigError(file, field, value, expected, also=problems[1:])
 
 
+def value(name_or_path: str, folder: str, key: str) -> object:
+    """Return what a configuration file says of a top-level key, None if nothing: which model it is meant for."""
+    return _read(_find(name_or_path, folder)).get(key)
+
+
 def names(folder: str) -> list[str]:
     """The registered names of a folder of configs/, sorted."""
     return sorted(path.stem for path in (_configs() / folder).glob("*.yaml"))

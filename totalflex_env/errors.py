@@ -53,6 +53,16 @@ class OfferError(TotalFlexError):
         return f"flex-offer {offer}: {_one_line(value)} breaks the rule: {rule}"
 
 
+class SettlementError(TotalFlexError):
+    """Money does not add up."""
+
+    def __init__(self, what: str, value: object, expected: str) -> None:
+        super().__init__(what, value, expected)
+
+    def __str__(self) -> str:
+        return _field_line("settlement", *self.args)
+
+
 class PhysicsError(TotalFlexError):
     """A model left the range in which it describes anything real."""
 

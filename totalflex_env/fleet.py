@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from totalflex_env import batch
 from totalflex_env.config import DevicesConfig
 from totalflex_env.devices.family import Day, DeviceSettings, Family, Range, Rest, Weather
 from totalflex_env.types import DeviceState, Episode, Params, Scenario
@@ -122,15 +124,32 @@ def start(params: Params, scenario: Scenario) -> DeviceState:
 
 
 def limits(params: Params, state: DeviceState, episode: Episode, slot: int) -> Range:
-    """Return the energy range [B, N] of a slot that keeps later slots feasible, and the default within it."""
+    """Return the energy range [..., B, N] of a slot that keeps later slots feasible, and the default within it."""
     parts = zip(params.families, state.parts, episode.actual.habits, episode.guards, strict=True)
     ranges = [family.limits(part, habits, guard, slot) for family, part, habits, guard in parts]
     nothing = episode.actual.spot[:, :0]
     return Range(
-        lower=torch.cat([nothing, *(each.lower for each in ranges)], dim=1),
-        upper=torch.cat([nothing, *(each.upper for each in ranges)], dim=1),
-        default=torch.cat([nothing, *(each.default for each in ranges)], dim=1),
+        lower=_beside([each.lower for each in ranges], nothing),
+        upper=_beside([each.upper for each in ranges], nothing),
+        default=_beside([each.default for each in ranges], nothing),
     )
+
+
+def pair(devices: DeviceState, twin: DeviceState) -> DeviceState:
+    """Return the states of devices and of their twins as one, every tensor [2, B, ...], to be stepped together."""
+    return batch.combine([devices, twin], lambda tensors: torch.stack(list(tensors)))
+
+
+def parted(both: DeviceState) -> tuple[DeviceState, DeviceState]:
+    """Return the states of devices and of their twins out of one in which every tensor is [2, B, ...]."""
+    devices, twin = (batch.map_tensors(both, operator.itemgetter(index)) for index in (0, 1))
+    return devices, twin
+
+
+def _beside(parts: list[Tensor], nothing: Tensor) -> Tensor:
+    """The devices [..., n] of the families as [..., N]; what is the same for devices and twins is told for both."""
+    leading = torch.broadcast_shapes(*(part.shape[:-1] for part in parts), nothing.shape[:-1])
+    return torch.cat([nothing.expand(*leading, 0), *(part.expand(*leading, -1) for part in parts)], dim=-1)
 
 
 def snap(params: Params, energy: Tensor, allowed: Range) -> Tensor:
@@ -144,7 +163,7 @@ def snap(params: Params, energy: Tensor, allowed: Range) -> Tensor:
 
 
 def advance(params: Params, state: DeviceState, energy: Tensor, scenario: Scenario, slot: int) -> DeviceState:
-    """Return the state after a slot in which the devices used `energy` [B, N] kWh."""
+    """Return the state after a slot in which the devices used `energy` [..., B, N] kWh."""
     parts = zip(params.families, state.parts, split(params, energy), scenario.habits, strict=True)
     return DeviceState(tuple(family.advance(part, taken, habits, slot) for family, part, taken, habits in parts))
 

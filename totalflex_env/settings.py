@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+def _range(seeds: str) -> str:
+    first, colon, end = seeds.partition(":")
+    if not (colon and first.isdigit() and end.isdigit() and int(first) < int(end)):
+        raise ValueError("A:B with whole numbers 0 <= A < B")
+    return seeds
+
+
+Seeds = Annotated[str, AfterValidator(_range)]
+"""Days by their seeds: A:B are those of A, A + 1, ... B - 1."""
+
+
+def days(seeds: Seeds) -> list[int]:
+    """Return the seeds of all days."""
+    first, _, end = seeds.partition(":")
+    return list(range(int(first), int(end)))
 
 
 class Settings(BaseModel):

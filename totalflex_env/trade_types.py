@@ -1,7 +1,8 @@
 """What is traded: flex-offers, the order book of one slot, its result and the bookings that follow.
 
-Letters in the shapes: B rows, N flex-offers, W slices of a profile, P houses, Q bid segments, K steps of a curve,
-L limited elements. Consumption is positive. Order books are integers (mWh, micro-EUR per kWh) to be compared exactly.
+Letters in the shapes: B rows, N flex-offers, W slices of a profile, P houses, A aggregators, Q bid segments,
+K steps of a curve, L limited elements. Consumption is positive. Order books are integers (mWh, micro-EUR per kWh) to be
+compared exactly.
 """
 
 from __future__ import annotations
@@ -78,5 +79,5 @@ class Award:
 class Ledger:
     """Double-entry bookings of a slot in micro-EUR: every booking moves an amount between two accounts."""
 
-    balance: Tensor  # [B, P + 4] int64, change of: houses, aggregator, BRP, DSO, world outside
+    balance: Tensor  # [B, P + A + 3] int64, change of: houses, aggregators, BRP, DSO, world outside
     turnover: Tensor  # [B] int64, sum of the booked amounts

@@ -1,8 +1,9 @@
 """The world on one page: the records that cross module boundaries. What is traded is in `trade_types.py`.
 
-All records are frozen and hold tensors, batch first. B rows (copies of the world), T slots, P houses, N devices of all
-families one after the other, M grid nodes, E grid elements, L limited elements, K steps of a curve. What families of
-devices know, hold and remember are their own records, one each in the order of `Params.families` (`devices/family.py`).
+All records are frozen and hold tensors, batch first. B rows (copies of the world), T slots, P houses, A aggregators,
+N devices of all families one after the other, M grid nodes, E grid elements, L limited elements, K steps of a curve.
+What families of devices know, hold and remember are their own records, one each in the order of `Params.families`
+(`devices/family.py`).
 Consumption is positive. Energies are kWh per slot, prices EUR/kWh, temperatures degrees Celsius, voltages per unit.
 """
 
@@ -34,6 +35,12 @@ class Params:
     limited: Tensor  # [L] int64, elements whose limits enter the clearing, leaf before root
     members: Tensor  # [L, P] bool, houses behind each limited element
     slot_hours: float  # hours per slot
+    aggregator: Tensor  # [P] int64, with which aggregator every house is
+
+    @property
+    def aggregators(self) -> int:
+        """Number of aggregators, A."""
+        return self.config.aggregators
 
 
 # ---------------------------------------------------------------- one episode, drawn whole at reset
@@ -82,6 +89,8 @@ class Outlook:
     cheapest: Tensor  # [B, T] int64, slots in rising order of the spot price
     load_kwh: Tensor  # [B, T] expected consumption less PV of all houses without their devices
     holding_kwh: Tensor  # [B, T] expected energy of devices that cannot choose when: heat at its set-point
+    headroom_kwh: Tensor  # [B, T] what the element next to the root can still carry beyond these two
+    features: Tensor  # [B, T, F] what roles see of it in each slot, names in `engine/almanac.py`
     values: tuple[Tensor | None, ...]  # of each family: what its states will be worth, where it has a table of that
 
 
@@ -145,6 +154,7 @@ class Decision:
     balance_price: Tensor  # [B] int64 micro-EUR/kWh
     grid_price: Tensor  # [B, P] int64 micro-EUR/kWh
     traded: bool
+    curtailed_kwh: Tensor  # [B] energy by which the DSO moved devices after the clearing, summed over them
 
 
 # ---------------------------------------------------------------- what came of it
@@ -169,7 +179,7 @@ class Rewards:
     """Money of each role in a slot, EUR; over all roles it sums to minus the system cost."""
 
     prosumer: Tensor  # [B, P]
-    aggregator: Tensor  # [B]
+    aggregator: Tensor  # [B, A]
     brp: Tensor  # [B]
     dso: Tensor  # [B]
 
@@ -196,7 +206,7 @@ class Observation:
     """What each role sees at the start of a slot; features and units in `engine/observe.py`."""
 
     prosumer: Tensor  # [B, P, F_prosumer]
-    aggregator: Tensor  # [B, F_aggregator]
+    aggregator: Tensor  # [B, A, F_aggregator]
     brp: Tensor  # [B, F_brp]
     dso: Tensor  # [B, F_dso]
 

@@ -51,7 +51,7 @@ def kw_from_kwh(energy: Number) -> Number:
 
 def to_mwh_integer(energy: Tensor) -> Tensor:
     """kWh to whole milliwatt-hours (mWh), int64, halves to even; any shape. Rounds in float64 whatever the input."""
-    return torch.round(energy.double() * _MILLIWATT_HOURS_PER_KWH).long()
+    return _whole(energy, _MILLIWATT_HOURS_PER_KWH)
 
 
 def from_mwh_integer(energy: Tensor) -> Tensor:
@@ -61,9 +61,14 @@ def from_mwh_integer(energy: Tensor) -> Tensor:
 
 def to_micro_eur(money: Tensor) -> Tensor:
     """EUR to whole micro-EUR, int64, halves to even; any shape. EUR/kWh gives whole micro-EUR per kWh alike."""
-    return torch.round(money.double() * _MICRO_EUR_PER_EUR).long()
+    return _whole(money, _MICRO_EUR_PER_EUR)
 
 
 def from_micro_eur(money: Tensor) -> Tensor:
     """Whole micro-EUR to EUR, float64; any shape."""
     return money.double() / _MICRO_EUR_PER_EUR
+
+
+def _whole(number: Tensor, parts: int) -> Tensor:
+    """A number in whole parts, rounded in float64; one temporary, since books are large."""
+    return number.to(torch.float64, copy=True).mul_(parts).round_().long()

@@ -11,7 +11,7 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
-from totalflex_env.envs.names import ROLES, Role
+from totalflex_env.engine.roles import ROLES, Role
 from totalflex_env.envs.sb3 import TotalFlexVecEnv, make_vec_env
 
 

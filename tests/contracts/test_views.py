@@ -10,9 +10,8 @@ from totalflex_env import batch, config_files
 from totalflex_env.config import EnvConfig
 from totalflex_env.engine.build import World, build
 from totalflex_env.engine.observe import observe
-from totalflex_env.engine.roles import Controls, ScriptedPolicy, action, neutral
+from totalflex_env.engine.roles import Controls, Role, ScriptedPolicy, action, neutral
 from totalflex_env.engine.simulator import Simulator
-from totalflex_env.envs.names import Role
 from totalflex_env.envs.parallel import parallel_env
 from totalflex_env.envs.sb3 import make_vec_env
 

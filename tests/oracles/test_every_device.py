@@ -44,7 +44,7 @@ def world(kind: str, slots: int = SLOTS) -> Params:
     devices = DevicesConfig.model_validate({name: {"count": COUNT, **changes}})
     families, kinds = fleet.build(devices, 2, 0.25)
     nothing, config = torch.zeros(0, dtype=torch.int64), EnvConfig(name="made up", slots=slots, devices=devices)
-    return Params(config, families, kinds, families[0].house, nothing, None, nothing, nothing.bool(), 0.25)  # type: ignore[arg-type]
+    return Params(config, families, kinds, families[0].house, nothing, None, nothing, nothing.bool(), 0.25, nothing)  # type: ignore[arg-type]
 
 
 def scenarios(params: Params, seed: int, slots: int = SLOTS) -> tuple[Scenario, Scenario]:

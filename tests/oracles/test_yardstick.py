@@ -186,6 +186,7 @@ def crowded(params: Params, factor: float) -> Params:
         rating_kva=grid.rating_kva / factor,
         end_loading=grid.end_loading * factor,
         no_load_end_loading=grid.no_load_end_loading * factor,
+        tree=replace(grid.tree, charging=grid.tree.charging * factor, loading=grid.tree.loading * factor),
     )
     transformer = torch.tensor([len(grid.rating_kva) - 1])
     members = torch.ones(1, len(params.node), dtype=torch.bool)

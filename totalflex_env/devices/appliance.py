@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from totalflex_env.batch import concatenate_rows, take_rows
+from totalflex_env.devices import appliance_bid
 from totalflex_env.devices.bidding import Bid, View
 from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
 from totalflex_env.devices.offering import fixed
@@ -103,9 +104,9 @@ class Appliance(Family[Windows, Started, None]):
         """Return the energy range of a slot, of which only the two ends can be taken; left alone a machine starts."""
         running = self._running(state, habits, slot)
         waiting = self.may_start(state, habits, slot)
-        first = (self._profile(habits)[..., 0] * waiting).sum(dim=1)
-        must = (waiting & (habits.latest <= slot)).any(dim=1)
-        upper = torch.where(waiting.any(dim=1), first, running)
+        first = (self._profile(habits)[..., 0] * waiting).sum(dim=-2)
+        must = (waiting & (habits.latest <= slot)).any(dim=-2)
+        upper = torch.where(waiting.any(dim=-2), first, running)
         return Range(torch.where(must, first, running), upper, upper)
 
     def snap(self, energy: Tensor, allowed: Range) -> Tensor:
@@ -115,7 +116,7 @@ class Appliance(Family[Windows, Started, None]):
 
     def advance(self, state: Started, energy: Tensor, habits: Windows, slot: int) -> Started:
         """Return the start slots after a slot in which `energy` [B, n] kWh was used."""
-        begins = self.may_start(state, habits, slot) & (energy > 0.0)[:, None]
+        begins = self.may_start(state, habits, slot) & (energy > 0.0).unsqueeze(-2)
         return Started(torch.where(begins, slot, state.start))
 
     def discomfort(self, after: Started, habits: Windows, slot: int, slot_hours: float) -> Discomfort:
@@ -218,39 +219,46 @@ class Appliance(Family[Windows, Started, None]):
             row_names=(("one start of each run", once.numel()), ("one run after the other", after.numel())),
         )
 
+    def value(self, expected: Windows, spot: Tensor) -> Tensor | None:
+        """Return what every programme costs that starts in a slot [B, n, M, T] EUR, plus the delay since slot 0."""
+        count, most, longest = self.profile_kwh.shape
+        delay = self.delay_price.repeat_interleave(most)
+        costs = appliance_bid.costs_of_starts(self.profile_kwh.reshape(1, -1, longest), spot, delay)
+        return costs.reshape(len(spot), count, most, -1)
+
     def bid(self, view: View[Windows, Started]) -> Bid:
         """Return bids that pay for the first slot of a programme what a later start would cost more."""
-        profile, latest = self.waiting(view)
-        costs = self.start_costs(profile, view)
-        later = torch.arange(costs.shape[2], device=costs.device)
-        allowed = (later > 0) & (view.slot + later <= latest[..., None])
-        best = costs.masked_fill(~allowed, torch.inf).amin(dim=2)
-        first = profile[..., 0]
-        now = costs[..., 0] - first * view.spot[:, view.slot : view.slot + 1]
+        programme, latest = self._next_run(view)
+        device = torch.arange(len(self.house), device=latest.device)
+        best = appliance_bid.best_later(view.value, programme, latest, view.slot)
+        first = self.profile_kwh[device, programme, 0]
+        now = view.value[..., view.slot].gather(2, programme[..., None])[..., 0] - first * view.now[:, None]
         worth = ((best - now) / first).clamp(-view.price_cap, view.price_cap)
         return Bid(view.lower, worth, worth)
 
     def waiting(self, view: View[Windows, Started]) -> tuple[Tensor, Tensor]:
         """Return the programme [B, n, D] kWh of the run that may start now, else of the first, and its latest start."""
-        run = self.may_start(view.state, view.present, view.slot).to(torch.int8).argmax(dim=1, keepdim=True)
-        latest, programme = (part.gather(1, run)[:, 0] for part in (view.present.latest, view.present.programme))
+        programme, latest = self._next_run(view)
         return self.profile_kwh[torch.arange(len(self.house), device=latest.device), programme], latest
+
+    def _next_run(self, view: View[Windows, Started]) -> tuple[Tensor, Tensor]:
+        """Programme and latest start [B, n] of the run that may start now, else of the first."""
+        run = self.may_start(view.state, view.present, view.slot).to(torch.int8).argmax(dim=1, keepdim=True)
+        programme, latest = (part.gather(1, run)[:, 0] for part in (view.present.programme, view.present.latest))
+        return programme, latest
 
     def start_costs(self, profile: Tensor, view: View[Windows, Started]) -> Tensor:
         """Return what `profile` [B, n, D] kWh costs at a start now and later [B, n, T - slot] EUR, delays included."""
-        steps, ahead = profile.shape[2], view.spot[:, view.slot :]
-        padded = torch.cat([ahead, view.spot[:, -1:].expand(-1, steps - 1)], dim=1)
-        cost = torch.einsum("btd,bnd->bnt", padded.unfold(1, steps, 1), profile)
-        return cost + torch.arange(cost.shape[2], device=cost.device) * self.delay_price[:, None]
+        return appliance_bid.costs_of_starts(profile, view.spot[:, view.slot :], self.delay_price)
 
     def may_start(self, state: Started, habits: Windows, slot: int) -> Tensor:
         """Return which programmes may start in `slot` [B, R, n] bool: loaded, and the run before them has ended."""
         waiting = loaded(state, habits, slot)
-        if waiting.shape[1] == 1:
+        if waiting.shape[-2] == 1:
             return waiting
         duration = self.duration[torch.arange(len(self.house), device=waiting.device), habits.programme]
         ended = (state.start + duration <= slot) | (habits.ready == NEVER)
-        return waiting & torch.cat([torch.ones_like(ended[:, :1]), ended[:, :-1]], dim=1)
+        return waiting & torch.cat([torch.ones_like(ended[..., :1, :]), ended[..., :-1, :]], dim=-2)
 
     def _profile(self, habits: Windows) -> Tensor:
         """Return the programmes that are to run [B, R, n, D] kWh."""
@@ -262,8 +270,9 @@ class Appliance(Family[Windows, Started, None]):
         """Return the energy [B, n] kWh of programmes that have started."""
         step, longest = slot - state.start, self.profile_kwh.shape[2]
         inside = (step >= 0) & (step < longest)
-        energy = self._profile(habits).gather(-1, step.clamp(0, longest - 1).unsqueeze(-1)).squeeze(-1)
-        return torch.where(inside, energy, 0.0).sum(dim=1)
+        profile = self._profile(habits).expand(*step.shape, -1)
+        energy = profile.gather(-1, step.clamp(0, longest - 1).unsqueeze(-1)).squeeze(-1)
+        return torch.where(inside, energy, 0.0).sum(dim=-2)
 
 
 def loaded(state: Started, habits: Windows, slot: int) -> Tensor:

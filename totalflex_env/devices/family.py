@@ -165,7 +165,10 @@ class Family(ABC, Generic[Habits, State, Guard]):
 
     @abstractmethod
     def limits(self, state: State, habits: Habits, guard: Guard, slot: int) -> Range:
-        """Return the energy range [B, n] kWh of a slot that keeps every later slot feasible."""
+        """Return the energy range [B, n] kWh of a slot that keeps every later slot feasible.
+
+        States may have a further axis in front, as the one of devices and their twins; then so may the range.
+        """
 
     def snap(self, energy: Tensor, allowed: Range) -> Tensor:
         """Return the energy [B, n] kWh nearest to the one asked for that the device can take within its limits."""
@@ -173,7 +176,7 @@ class Family(ABC, Generic[Habits, State, Guard]):
 
     @abstractmethod
     def advance(self, state: State, energy: Tensor, habits: Habits, slot: int) -> State:
-        """Return the state after a slot in which `energy` [B, n] kWh was taken."""
+        """Return the state after a slot in which `energy` [B, n] kWh was taken; state and energy as with `limits`."""
 
     @abstractmethod
     def discomfort(self, after: State, habits: Habits, slot: int, slot_hours: float) -> Discomfort:

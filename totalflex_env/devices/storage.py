@@ -14,7 +14,7 @@ from torch import Tensor
 
 from totalflex_env.batch import concatenate_rows
 from totalflex_env.devices import storage_bid, storage_offer, storage_program
-from totalflex_env.devices.bidding import Bid, View, steps
+from totalflex_env.devices.bidding import Bid, View
 from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
 from totalflex_env.linear_types import LinearBlock
 from totalflex_env.trade_types import FlexOfferBatch
@@ -232,15 +232,13 @@ class Storage(Family[Sessions, Stored, None]):
 
     def value(self, expected: Sessions, spot: Tensor) -> Tensor | None:
         """Return the marginal value [B, T + 1, n, LEVELS] EUR/kWh of what batteries store; vehicles have needs."""
-        return storage_bid.battery_values(self._rates(), self.capacity_kwh, expected.stored_kwh[:, 0], spot)
+        store = storage_bid.Store(self._rates(), self.capacity_kwh, expected.stored_kwh[:, 0])
+        return storage_bid.battery_values(self.session, store, spot)
 
     def bid(self, view: View[Sessions, Stored]) -> Bid:
         """Return bids: a vehicle pays what charging later would cost, a battery what its energy will be worth."""
-        fill = (view.state.stored_kwh + self.gain(steps(view.lower, view.upper).movedim(-1, 0))) / self.capacity_kwh
-        vehicle = storage_bid.vehicles(self.needs(view), view)
-        battery = storage_bid.batteries(self._rates(), fill.movedim(0, -1), view)
-        pairs = zip(vars(vehicle).values(), vars(battery).values(), strict=True)
-        return Bid(*(torch.where(self.session, of_vehicle, of_battery) for of_vehicle, of_battery in pairs))
+        store = storage_bid.Store(self._rates(), self.capacity_kwh, view.state.stored_kwh)
+        return storage_bid.bids(self.needs(view), store, view)
 
     def needs(self, view: View[Sessions, Stored]) -> storage_bid.Needs:
         """Return what vehicles need in the session they are in, or else in the next one."""

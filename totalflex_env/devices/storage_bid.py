@@ -1,13 +1,4 @@
-"""What the scripted aggregator pays for storing: vehicles by the slots that are left, batteries by marginal values.
-
-For a store that is charged at a price, the value of its level is concave, and its slope v follows a closed form. With y
-the level after an idle slot, P what full power adds and p the price per unit of level (Bellman's equation, derived):
-
-    v_t(x) = retention * clamp(p_t, v_{t+1}(y + P), v_{t+1}(y))
-
-so a store buys until the value of one more unit has fallen to the price. Slopes are kept on LEVELS equidistant levels
-between empty and full and interpolated; beyond them they are very high or very low.
-"""
+"""What the scripted aggregator pays for storing: vehicles by the slots that are left, batteries by marginal values."""
 
 from __future__ import annotations
 
@@ -17,25 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from totalflex_env.devices.bidding import (
-    FACTOR,
-    LEVELS,
-    Bid,
-    View,
-    between,
-    bought,
-    market,
-    plan,
-    price_at,
-    slope_at,
-    steps,
-)
+from totalflex_env.compiled import inlined
+from totalflex_env.devices import marginal_values
+from totalflex_env.devices.bidding import FACTOR, Bid, View, plan
 from totalflex_env.devices.storage_program import Rates
+from totalflex_env.kernels import kernel
 
 PRICE_STEP = 0.05
 URGENCY = 0.1
-WALL = 10.0
-"""EUR per unit of level beyond empty or full."""
 
 
 @dataclass(frozen=True)
@@ -53,65 +33,119 @@ class Needs:
         return (self.arrival <= slot) & (self.departure > slot) & self.session
 
 
-def vehicles(needs: Needs, view: View[Any, Any]) -> Bid:
-    """Return bids at the price that charging later would cost, and more as slack runs out."""
+@dataclass(frozen=True)
+class Store:
+    """What batteries are and hold; vehicles beside them are left out."""
+
+    rates: Rates
+    capacity_kwh: Tensor  # [n]
+    stored_kwh: Tensor  # [B, n]
+
+
+def bids(needs: Needs, store: Store, view: View[Any, Any]) -> Bid:
+    """Return bids: a vehicle pays what charging later would cost, a battery what its energy will be worth."""
+    target, worth = _of_vehicles(needs, view)
+    bid = Bid(target, worth, worth.clone())
+    charged, discharged = _rates(store.rates)
+    filling = marginal_values.Filling(
+        active=~needs.session,
+        idle=store.stored_kwh / store.capacity_kwh,
+        taking=(charged / store.capacity_kwh)[None],
+        giving=(discharged / store.capacity_kwh)[None],
+        units_taking=charged[None],
+        units_giving=discharged[None],
+    )
+    marginal_values.write_bids(filling, view, torch.exp(FACTOR * view.knobs.battery_worth), bid)
+    return plan(bid, torch.where(needs.session, view.knobs.vehicle_hold, view.knobs.battery_hold))
+
+
+def battery_values(vehicle: Tensor, store: Store, spot: Tensor) -> Tensor:
+    """Return the marginal value [B, T + 1, n, LEVELS] EUR/kWh of stored energy at the prices `spot` [B, T].
+
+    At the end what is missing against `store.stored_kwh` is refilled at the mean price. A `vehicle` [n] has no value.
+    """
+    charged, discharged = _rates(store.rates)
+    stores = marginal_values.Stores(
+        active=~vehicle,
+        kept=torch.ones_like(charged),
+        drift=torch.zeros_like(charged)[None, None],
+        rise=(store.rates.charge_kwh * charged / store.capacity_kwh)[None, None],
+        fall=store.rates.discharge_kwh * discharged / store.capacity_kwh,
+        bought=charged[None, None],
+        sold=store.rates.discharge_efficiency,
+        began=store.stored_kwh / store.capacity_kwh,
+        refill=spot.mean(dim=1).clamp(min=0.0)[:, None] / charged,
+    )
+    return marginal_values.slopes(stores, spot)
+
+
+def _rates(rates: Rates) -> tuple[Tensor, Tensor]:
+    """What a kWh at the house adds to the storage [n], and what one given back takes from it."""
+    return rates.charge_efficiency, 1.0 / rates.discharge_efficiency
+
+
+def _of_vehicles(needs: Needs, view: View[Any, Any]) -> tuple[Tensor, Tensor]:
+    """Target [B, n] kWh and worth [B, n] EUR/kWh of vehicles: the price of charging later, more as slack runs out."""
     own, together = later_prices(needs, view, torch.exp(0.7 * view.knobs.vehicle_headroom))
     slack = (needs.departure - view.slot) - needs.missing_kwh / needs.charge_kwh
     urgent = view.knobs.vehicle_urgency * URGENCY * torch.exp(-slack.clamp(min=0.0) / 8.0)
     worth = torch.maximum(own, together) + PRICE_STEP * view.knobs.vehicle_worth + urgent
-    target = torch.where(worth > view.now[:, None], view.upper, view.lower)
-    return plan(Bid(target, worth, worth), view.knobs.vehicle_hold)
+    return torch.where(worth > view.now[:, None], view.upper, view.lower), worth
 
 
 def later_prices(needs: Needs, view: View[Any, Any], share: Tensor) -> tuple[Tensor, Tensor]:
     """Return the price [B, n] that each vehicle would have to pay later, and the price [B, 1] that the fleet would.
 
     Alone a vehicle that waits charges in the cheapest later slots of its window. Together the vehicles fill
-    `share` [B, 1] of the forecast headroom of the grid, from the cheapest slot on.
+    `share` [B, 1] of the forecast headroom of the grid, from the cheapest slot on. Where slots do not suffice, it is
+    the highest price.
     """
-    prices, missing = market(view), needs.missing_kwh
-    when = prices.slot[:, None]
-    later = (when > view.slot) & (when < needs.departure[..., None])
-    slots_needed = torch.ceil(missing / needs.charge_kwh - 1e-6)
-    own = price_at(prices, later.to(missing.dtype).cumsum(dim=2) < slots_needed[..., None])
-    there = (later & (when >= needs.arrival[..., None])).to(missing.dtype)
-    most = torch.einsum("s,bst->bt", needs.charge_kwh * needs.session, there)
-    filled = torch.minimum((share * view.headroom_kwh).gather(1, prices.slot).clamp(min=0.0), most).cumsum(dim=1)
-    return own, price_at(prices, (filled < missing.sum(dim=1, keepdim=True))[:, None])
+    own, together = torch.empty_like(needs.missing_kwh), torch.empty_like(share)
+    inputs = [view.spot, view.cheapest, view.headroom_kwh, share, *vars(needs).values()]
+    _later_prices([part.contiguous() for part in inputs], [own, together], 0, [view.slot])
+    return own, together
 
 
-def batteries(rates: Rates, fill: Tensor, view: View[Any, Any]) -> Bid:
-    """Return bids that buy below and sell above what stored energy will be worth, losses included.
+@inlined
+def _own_price(row: int, n: int, inputs: Any, slot: int) -> float:
+    spot, cheapest, _, _, _, departure, missing, charge, _ = inputs
+    wanted, last = missing[row, n] / charge[n] - 1e-6, slot
+    for rank in range(spot.shape[1]):
+        at = cheapest[row, rank]
+        if at < slot:
+            continue
+        last = at
+        if slot < at < departure[row, n]:
+            wanted -= 1.0
+        if wanted <= 0.0:
+            break
+    return spot[row, last]  # type: ignore[no-any-return]
 
-    `fill` [B, n, STEPS] is the stored share of the capacity after each step of energy between the limits.
-    """
-    value = slope_at(view.value[:, view.slot + 1], fill, 0.0)
-    middle = between(steps(view.lower, view.upper))
-    per_kwh = torch.where(middle > 0.0, rates.charge_efficiency[:, None], 1.0 / rates.discharge_efficiency[:, None])
-    worth = between(value) * per_kwh * torch.exp(FACTOR * view.knobs.battery_worth)[..., None]
-    return plan(bought(view, worth), view.knobs.battery_hold)
+
+@inlined
+def _price_together(row: int, inputs: Any, slot: int) -> float:
+    spot, cheapest, headroom, share, arrival, departure, missing, charge, session = inputs
+    wanted, last = 0.0, slot
+    for n in range(len(charge)):
+        wanted += missing[row, n]
+    for rank in range(spot.shape[1]):
+        at = cheapest[row, rank]
+        if at < slot:
+            continue
+        last, most = at, 0.0
+        for n in range(len(charge)):
+            if session[n] and at > slot and arrival[row, n] <= at < departure[row, n]:
+                most += charge[n]
+        wanted -= min(max(share[row, 0] * headroom[row, at], 0.0), most)
+        if wanted <= 0.0:
+            break
+    return spot[row, last]  # type: ignore[no-any-return]
 
 
-def battery_values(rates: Rates, capacity_kwh: Tensor, start_kwh: Tensor, spot: Tensor) -> Tensor:
-    """Return the marginal value [B, T + 1, n, LEVELS] EUR/kWh of stored energy at the prices `spot` [B, T].
-
-    At the end what is missing against `start_kwh` [B, n] is refilled at the mean price.
-    """
-    mean = spot.mean(dim=1).clamp(min=0.0)
-    grid = torch.linspace(0.0, 1.0, LEVELS, dtype=mean.dtype, device=mean.device)
-    missing = (grid < (start_kwh / capacity_kwh)[..., None] - 1e-9).to(grid.dtype)
-    slopes = [missing * mean[:, None, None] / rates.charge_efficiency[:, None]]
-    up = (rates.charge_kwh * rates.charge_efficiency / capacity_kwh)[:, None]
-    down = (rates.discharge_kwh / rates.discharge_efficiency / capacity_kwh)[:, None]
-    for slot in reversed(range(spot.shape[1])):
-        here = slopes[-1]
-        buy = (spot[:, slot, None] / rates.charge_efficiency)[..., None]
-        sell = (spot[:, slot, None] * rates.discharge_efficiency)[..., None]
-        charged = torch.maximum(buy, slope_at(here, (grid + up).expand_as(here), WALL))
-        emptied = torch.minimum(sell, slope_at(here, (grid - down).expand_as(here), WALL))
-        slopes.append(
-            torch.where(
-                here > buy, torch.minimum(charged, here), torch.where(here < sell, torch.maximum(emptied, here), here)
-            )
-        )
-    return torch.stack(slopes[::-1], dim=1)
+@kernel
+def _later_prices(rows: Any, inputs: Any, outputs: Any, scratch: Any, numbers: Any) -> None:
+    own, together = outputs
+    for row in range(rows[0], rows[1], rows[2]):
+        for n in range(own.shape[1]):
+            own[row, n] = _own_price(row, n, inputs, numbers[0])
+        together[row, 0] = _price_together(row, inputs, numbers[0])

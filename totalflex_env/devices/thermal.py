@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from totalflex_env.devices import thermal_bid, thermal_offer, thermal_program
-from totalflex_env.devices.bidding import Bid, View, steps
+from totalflex_env.devices.bidding import Bid, View
 from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
 from totalflex_env.linear_types import LinearBlock
 from totalflex_env.trade_types import FlexOfferBatch
@@ -242,11 +242,8 @@ class Thermal(Family[Climate, Warmth, Envelope]):
 
     def bid(self, view: View[Climate, Warmth]) -> Bid:
         """Return bids that buy heat until the value of one more kelvin has fallen to its price."""
-        empty, full = self.level_band()
         idle = self.idle_level(self.direction * view.state.temperature, view.present.ambient[:, 0])
-        lift = (self.kelvin_per_kwh * view.present.cop[:, 0])[..., None]
-        fill = (idle[..., None] + lift * steps(view.lower, view.upper) - empty[:, None]) / (full - empty)[:, None]
-        return thermal_bid.bid(fill, lift, view)
+        return thermal_bid.bid(idle, self.kelvin_per_kwh * view.present.cop[:, 0], self.level_band(), view)
 
     def fill(self, state: Warmth) -> Tensor:
         """Return how full each store is [B, n]: 0 at the lower, 1 at the upper end of its comfort band."""

@@ -1,8 +1,4 @@
-"""What the scripted aggregator pays for heat and cold: the marginal value of a level in its comfort band.
-
-The recursion is that of `storage_bid`, with the level that leaks away in a slot taken into account. Outside the band
-comfort comes before any price.
-"""
+"""What the scripted aggregator pays for heat and cold: the marginal value of a level in its comfort band, in EUR/K."""
 
 from __future__ import annotations
 
@@ -12,10 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from totalflex_env.devices.bidding import FACTOR, LEVELS, Bid, View, between, bought, plan, slope_at
-
-COMFORT = 10.0
-"""EUR per kelvin beyond the ends of the band."""
+from totalflex_env.devices import marginal_values
+from totalflex_env.devices.bidding import FACTOR, Bid, View, plan
 
 
 @dataclass(frozen=True)
@@ -33,26 +27,34 @@ class Store:
 
 def values(store: Store, spot: Tensor) -> Tensor:
     """Return the marginal value [B, T + 1, n, LEVELS] EUR/K of levels in the band at the prices `spot` [B, T]."""
-    empty, full = (level[:, None] for level in store.band)
-    level = empty + torch.linspace(0.0, 1.0, LEVELS, dtype=spot.dtype, device=spot.device) * (full - empty)
-    refill = spot.mean(dim=1).clamp(min=0.0)[:, None] * store.refill_kwh_per_k
-    slopes = [refill[..., None] * (level < store.began[..., None] - 1e-9).to(level.dtype)]
-    for slot in reversed(range(spot.shape[1])):
-        lift = store.lift[:, slot, :, None]
-        idle = (store.retention[:, None] * level + store.drift[:, slot, :, None] - empty) / (full - empty)
-        most = idle + lift * store.power_kwh[:, None] / (full - empty)
-        low, high = slope_at(slopes[-1], most, COMFORT), slope_at(slopes[-1], idle, COMFORT)
-        price = spot[:, slot, None, None] / lift
-        slopes.append(store.retention[:, None] * torch.minimum(torch.maximum(price, low), high))
-    return torch.stack(slopes[::-1], dim=1)
+    empty, full = store.band
+    width, nothing = full - empty, torch.zeros_like(empty)
+    stores = marginal_values.Stores(
+        active=width > 0.0,
+        kept=store.retention,
+        drift=(store.drift - (1.0 - store.retention) * empty) / width,
+        rise=store.lift * store.power_kwh / width,
+        fall=nothing,
+        bought=store.lift,
+        sold=nothing,
+        began=(store.began - empty) / width,
+        refill=spot.mean(dim=1).clamp(min=0.0)[:, None] * store.refill_kwh_per_k,
+    )
+    return marginal_values.slopes(stores, spot)
 
 
-def bid(fill: Tensor, lift: Tensor, view: View[Any, Any]) -> Bid:
-    """Return bids at the value of heat.
-
-    `fill` [B, n, STEPS] is the share of the band that is filled after each step of energy, `lift` [B, n, 1] the kelvin
-    that one kWh brings.
-    """
-    value = slope_at(view.value[:, view.slot + 1], fill, 0.0)
-    worth = between(value) * lift * torch.exp(FACTOR * view.knobs.heat_worth)[..., None]
-    return plan(bought(view, worth), view.knobs.heat_hold)
+def bid(idle: Tensor, lift: Tensor, band: tuple[Tensor, Tensor], view: View[Any, Any]) -> Bid:
+    """Return bids at the value of heat; a slot without energy ends at `idle` [B, n], and `lift` [B, n] is K per kWh."""
+    empty, full = band
+    width, per_kwh = full - empty, lift / (full - empty)
+    bid = Bid(*(torch.empty_like(view.lower) for _ in range(3)))
+    filling = marginal_values.Filling(
+        active=width > 0.0,
+        idle=(idle - empty) / width,
+        taking=per_kwh,
+        giving=per_kwh,
+        units_taking=lift,
+        units_giving=lift,
+    )
+    marginal_values.write_bids(filling, view, torch.exp(FACTOR * view.knobs.heat_worth), bid)
+    return plan(bid, view.knobs.heat_hold)

@@ -161,15 +161,18 @@ class Zone(Family[Rooms, Warmth, Envelope]):
         """Return the temperatures at the beginning."""
         return Warmth(habits.start[:, 0], habits.start[:, 1])
 
-    def idle(self, state: Warmth, habits: Rooms, slot: int) -> Tensor:
-        """Return air and mass [2, B, n] after a slot without energy."""
+    def idle(self, state: Warmth, habits: Rooms, slot: int) -> Warmth:
+        """Return the temperatures after a slot without energy."""
         around = torch.where(self.sheltered, self.indoors_c, habits.outdoors[:, slot])
-        kept = self.kept[:, None]  # [2, 1, 2, n]
-        return kept[:, :, 0] * state.air + kept[:, :, 1] * state.mass + self.drift(habits, around, slot)
+        air, mass = (
+            kept[0] * state.air + kept[1] * state.mass + drift
+            for kept, drift in zip(self.kept, self.drift(habits, around, slot))
+        )
+        return Warmth(air, mass)
 
     def limits(self, state: Warmth, habits: Rooms, guard: Envelope, slot: int) -> Range:
         """Return the range that ends the slot within the envelope, as far as possible; a thermostat is the default."""
-        idle, lift = self.idle(state, habits, slot)[0], self.by_heat[0] * self.effect(habits.outdoors[:, slot])
+        idle, lift = self.idle(state, habits, slot).air, self.by_heat[0] * self.effect(habits.outdoors[:, slot])
         ends = [(bound[:, slot + 1] - idle) / lift for bound in (guard.floor, guard.ceiling)]
         lower = torch.minimum(torch.minimum(*ends).clamp(min=0.0), self.power_kwh)
         upper = torch.minimum(torch.maximum(*ends).clamp(min=0.0), self.power_kwh)
@@ -179,8 +182,8 @@ class Zone(Family[Rooms, Warmth, Envelope]):
     def advance(self, state: Warmth, energy: Tensor, habits: Rooms, slot: int) -> Warmth:
         """Return the temperatures after a slot in which `energy` [B, n] kWh was used."""
         heat = self.effect(habits.outdoors[:, slot]) * energy
-        after = self.idle(state, habits, slot) + self.by_heat[:, None] * heat
-        return Warmth(after[0], after[1])
+        idle = self.idle(state, habits, slot)
+        return Warmth(idle.air + self.by_heat[0] * heat, idle.mass + self.by_heat[1] * heat)
 
     def discomfort(self, after: Warmth, habits: Rooms, slot: int, slot_hours: float) -> Discomfort:
         """Return the degree-hours outside the comfort band of the slot."""

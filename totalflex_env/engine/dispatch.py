@@ -2,7 +2,8 @@
 
 Every bid says how much energy a device should take in this slot and at which prices it would take less or more. With
 all knobs at zero this is the rule; a learner moves the knobs, so it starts from the rule and never leaves what is
-feasible. What a family bids is in its own module.
+feasible. What a family bids is in its own module. Of several aggregators each has knobs of its own and bids for the
+devices of its own houses; what the grid can still carry and how many vehicles will want it, the rule foresees for all.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from totalflex_env import fleet
+from totalflex_env import batch, fleet
 from totalflex_env.devices.bidding import Bid, Knobs, View
 from totalflex_env.types import Situation
 
@@ -29,7 +30,17 @@ AGGREGATOR_CONTROLS = (
 
 
 def bids(situation: Situation, controls: Tensor) -> Bid:
-    """Return the bids of the rule for all devices [B, N] with its knobs `controls` [B, 8] in -1..1."""
+    """Return the bids for all devices [B, N] of aggregators with the knobs `controls` [B, A, 8] in -1..1."""
+    params = situation.params
+    every = [_bids(situation, knobs) for knobs in controls.unbind(1)]
+    if len(every) == 1:
+        return every[0]
+    aggregator = params.aggregator[params.house].expand(1, len(controls), -1)
+    return batch.combine(every, lambda bids: torch.stack(list(bids)).gather(0, aggregator)[0])
+
+
+def _bids(situation: Situation, controls: Tensor) -> Bid:
+    """The bids for all devices [B, N] of one aggregator with the knobs `controls` [B, 8]."""
     parts = zip(situation.params.families, views(situation, controls))
     found = [family.bid(view) for family, view in parts]
     nothing = situation.lower[:, :0]
@@ -41,7 +52,7 @@ def bids(situation: Situation, controls: Tensor) -> Bid:
 
 
 def views(situation: Situation, controls: Tensor) -> list[View[Any, Any]]:
-    """Return what the rule knows of every family in this slot, with its knobs `controls` [B, 8] in -1..1."""
+    """Return what the rule knows of every family in this slot, with the knobs `controls` [B, 8] of an aggregator."""
     params, outlook, knobs = situation.params, situation.outlook, Knobs(*controls.split(1, dim=1))
     limits = zip(*(fleet.split(params, each) for each in (situation.lower, situation.upper, situation.default)))
     room = headroom(situation)
@@ -69,18 +80,4 @@ def views(situation: Situation, controls: Tensor) -> list[View[Any, Any]]:
 
 def headroom(situation: Situation) -> Tensor:
     """Return the energy [B, T] kWh that the element next to the root can still carry beyond expected load and heat."""
-    params, outlook = situation.params, situation.outlook
-    if len(params.limited) == 0:
-        return torch.full_like(outlook.spot, torch.inf)
-    limit = params.grid.rating_kva[params.limited[-1]] * params.config.market.dso_share * params.slot_hours
-    return limit - outlook.load_kwh - outlook.holding_kwh
-
-
-def cheapness(situation: Situation, window: int) -> Tensor:
-    """Return the share [B, 1] of the coming `window` slots with a price above the present one, half if none is left."""
-    slot, spot = situation.state.slot, situation.outlook.spot
-    ahead = spot[:, slot + 1 : slot + 1 + window]
-    if ahead.shape[1] == 0:
-        return torch.full_like(spot[:, :1], 0.5)
-    now = spot[:, slot : slot + 1]
-    return ((ahead > now).to(spot.dtype) + 0.5 * (ahead == now).to(spot.dtype)).mean(dim=1, keepdim=True)
+    return situation.outlook.headroom_kwh

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from totalflex_env.engine.scripted import Untraded
 from totalflex_env.engine.step import connection, decide, moved, situation, start
 from totalflex_env.types import Episode, Params, Policy, Situation
 
@@ -23,8 +24,11 @@ class Nominator(Protocol):
 def nominate(params: Params, episode: Episode, policy: Policy) -> Episode:
     """Return the episode with the nomination [B, T] of `policy`: its first plan, or its rollout on the expected day.
 
-    On the expected day there is no imbalance to pay for, so its imbalance prices are the spot price.
+    On the expected day there is no imbalance to pay for, so its imbalance prices are the spot price. Under a single
+    imbalance price every policy gets the nomination of the default schedules: its own could speculate on the price.
     """
+    if params.config.market.imbalance == "single_price":
+        policy = Untraded(lambda now: now.default)
     calm = replace(episode.expected, up=episode.expected.spot, down=episode.expected.spot)
     rehearsal = replace(episode, actual=calm, expected=calm)
     now = situation(params, rehearsal, start(params, rehearsal))

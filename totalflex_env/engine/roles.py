@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from torch import Tensor
 
 from totalflex_env.engine import dispatch, scripted
-from totalflex_env.types import Action, Params, Situation
+from totalflex_env.types import Action, Params, Policy, Situation
+
+Role = Literal["prosumer", "aggregator", "brp", "dso"]
+
+ROLES: tuple[Role, ...] = ("prosumer", "aggregator", "brp", "dso")
+"""In the order in which agents are listed everywhere."""
+
+FIELDS: dict[Role, tuple[str, ...]] = {
+    "prosumer": ("release", "markup"),
+    "aggregator": ("target_kwh", "worth_less", "worth_more", "traded"),
+    "brp": ("brp_price", "brp_kwh", "brp_start_kwh"),
+    "dso": ("dso_share", "dso_price"),
+}
+"""The part of an action that is each role's own."""
 
 AGGREGATOR_CONTROLS = dispatch.AGGREGATOR_CONTROLS
 PROSUMER_CONTROLS = (
@@ -29,7 +44,7 @@ class Controls:
     """What the agents of every role output in a slot, each number in -1..1."""
 
     prosumer: Tensor  # [B, P, 2]
-    aggregator: Tensor  # [B, 8]
+    aggregator: Tensor  # [B, A, 8]
     brp: Tensor  # [B, 2]
     dso: Tensor  # [B, 2]
 
@@ -39,7 +54,7 @@ def neutral(params: Params, rows: int) -> Controls:
     zeros = params.grid.rating_kva.new_zeros
     return Controls(
         prosumer=zeros(rows, len(params.node), len(PROSUMER_CONTROLS)),
-        aggregator=zeros(rows, len(AGGREGATOR_CONTROLS)),
+        aggregator=zeros(rows, params.aggregators, len(AGGREGATOR_CONTROLS)),
         brp=zeros(rows, len(BRP_CONTROLS)),
         dso=zeros(rows, len(DSO_CONTROLS)),
     )
@@ -63,6 +78,11 @@ def action(situation: Situation, controls: Controls) -> Action:
     )
 
 
+def combined(base: Action, actions: Mapping[Role, Action]) -> Action:
+    """Return `base` with the part of each role in `actions` taken from the action given for it."""
+    return replace(base, **{name: vars(theirs)[name] for role, theirs in actions.items() for name in FIELDS[role]})
+
+
 class ScriptedPolicy:
     """The world in which nobody learns: every role follows its rule."""
 
@@ -72,3 +92,20 @@ class ScriptedPolicy:
     def act(self, situation: Situation) -> Action:
         """Return the scripted action of all roles."""
         return action(situation, neutral(situation.params, len(situation.lower)))
+
+
+class Ensemble:
+    """Roles that follow policies given for them; from each policy's action only the part of its role is taken."""
+
+    def __init__(self, policies: Mapping[Role, Policy]) -> None:
+        self.policies = dict(policies)
+
+    def reset(self, situation: Situation) -> None:
+        """Let every policy begin a new episode."""
+        for policy in self.policies.values():
+            policy.reset(situation)
+
+    def complete(self, situation: Situation, controls: Controls) -> Action:
+        """Return the action of all roles: the ones with a policy follow it, the others output `controls`."""
+        actions = {role: policy.act(situation) for role, policy in self.policies.items()}
+        return combined(action(situation, controls), actions)

@@ -9,6 +9,7 @@ to the market.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -31,6 +32,20 @@ def untraded(situation: Situation, target_kwh: Tensor) -> Action:
     """Return the action of a world without a flexibility market: the devices follow `target_kwh` [B, N]."""
     action = follow(situation, target_kwh)
     return replace(action, traded=False)
+
+
+class Untraded:
+    """A policy without a market: every device takes the energy [B, N] kWh that `choice` reads off the situation."""
+
+    def __init__(self, choice: Callable[[Situation], Tensor]) -> None:
+        self._choice = choice
+
+    def reset(self, situation: Situation) -> None:
+        """Nothing is remembered."""
+
+    def act(self, situation: Situation) -> Action:
+        """Return the action that asks for that energy."""
+        return untraded(situation, self._choice(situation))
 
 
 def offer(situation: Situation, target_kwh: Tensor, worth_less: Tensor, worth_more: Tensor) -> Action:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from totalflex_env import fleet
 from totalflex_env.devices.family import Range
-from totalflex_env.grid import limits, power_flow
+from totalflex_env.engine.curtail import curtail
+from totalflex_env.grid import limits, solvers
 from totalflex_env.grid_model import PowerFlow
 from totalflex_env.market import clearing, orders, settlement
 from totalflex_env.scenario.forecast import expect_slot, forecast
@@ -44,14 +45,15 @@ def start(params: Params, episode: Episode) -> State:
 def situation(params: Params, episode: Episode, state: State) -> Situation:
     """Return what may be known at the start of the slot: all that policies and the market decide with."""
     config, slot = params.config, state.slot
-    allowed = fleet.limits(params, state.devices, episode, slot)
+    both = fleet.limits(params, fleet.pair(state.devices, state.twin), episode, slot)
+    lower, upper, default = (each.expand(2, -1, -1) for each in (both.lower, both.upper, both.default))
     return Situation(
         params=params,
         state=state,
-        lower=allowed.lower,
-        upper=allowed.upper,
-        default=allowed.default,
-        position_kwh=fleet.limits(params, state.twin, episode, slot).default,
+        lower=lower[0],
+        upper=upper[0],
+        default=default[0],
+        position_kwh=default[1],
         nomination_kwh=episode.nomination_kwh,
         outlook=episode.outlook,
         present=fleet.present(params, episode.actual, episode.expected, slot),
@@ -74,7 +76,9 @@ def decide(situation: Situation, action: Action) -> Decision:
     )
     offered = orders.released(params, action, allowed)
     award = clearing.clear(orders.book(params, action, offered, background))
-    energy = fleet.snap(params, orders.energy_kwh(award, offered), allowed)
+    cleared = energy = fleet.snap(params, orders.energy_kwh(award, offered), allowed)
+    if "curtail" in params.config.constraints:
+        energy = fleet.snap(params, curtail(situation, cleared), allowed)
     return Decision(
         lower=situation.lower,
         upper=situation.upper,
@@ -84,6 +88,7 @@ def decide(situation: Situation, action: Action) -> Decision:
         balance_price=award.balance_price,
         grid_price=award.grid_price,
         traded=True,
+        curtailed_kwh=(energy - cleared).abs().sum(dim=1),
     )
 
 
@@ -140,10 +145,12 @@ def moved(
 ) -> State:
     """Return the state after a slot that `delivered` device energies [B, N] kWh and an imbalance [B] kWh."""
     energy, imbalance = delivered
+    both, taken = fleet.pair(state.devices, state.twin), torch.stack([energy, decision.position_kwh])
+    devices, twin = fleet.parted(fleet.advance(params, both, taken, episode.actual, state.slot))
     return State(
         slot=state.slot + 1,
-        devices=fleet.advance(params, state.devices, energy, episode.actual, state.slot),
-        twin=fleet.advance(params, state.twin, decision.position_kwh, episode.actual, state.slot),
+        devices=devices,
+        twin=twin,
         last_imbalance_kwh=imbalance,
         last_price=from_micro_eur(decision.balance_price).to(imbalance.dtype),
     )
@@ -173,7 +180,7 @@ def solve_grid(params: Params, net: Net) -> PowerFlow:
     nodes = net.active_kwh.new_zeros(len(net.active_kwh), len(params.grid.node_names))
     active = nodes.index_add(1, params.node, net.active_kwh / params.slot_hours)
     reactive = nodes.index_add(1, params.node, net.reactive_kvarh / params.slot_hours)
-    return power_flow.solve(params.grid, active, reactive)
+    return solvers.solve(params.grid, active, reactive)
 
 
 def end_shortfall(params: Params, devices: DeviceState, episode: Episode, slot: int) -> Tensor:
@@ -196,4 +203,5 @@ def _without_market(situation: Situation, energy: Tensor) -> Decision:
         balance_price=to_micro_eur(situation.expected.spot),
         grid_price=torch.zeros(len(energy), len(situation.params.node), dtype=torch.int64, device=energy.device),
         traded=False,
+        curtailed_kwh=energy.new_zeros(len(energy)),
     )

@@ -1,20 +1,35 @@
-"""What a slot did, as the flat numbers that frameworks log: one dictionary per row, units in the keys."""
+"""What a slot did, as the flat numbers that frameworks log: one column per number, units in the keys."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from totalflex_env.config import EnvConfig
+from totalflex_env.engine.roles import Role
+from totalflex_env.envs.batched import Slot
 from totalflex_env.grid_model import GridModel, PowerFlow
 from totalflex_env.types import Decision, Outcome
 from totalflex_env.units import from_micro_eur
 
 Info = dict[str, float | int | bool]
+Columns = dict[str, Tensor]
 
 
 def slot_infos(grid: GridModel, decision: Decision, outcome: Outcome) -> list[Info]:
     """Return one info [B] per row; costs, energies and strain are those of the whole system in this slot."""
+    return rows(columns(grid, decision, outcome))
+
+
+def rows(columns: Columns) -> list[Info]:
+    """Return columns [B] as one dictionary per row."""
+    values = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in values]
+
+
+def columns(grid: GridModel, decision: Decision, outcome: Outcome) -> Columns:
+    """Return the numbers [B] of every row; costs, energies and strain are those of the whole system in this slot."""
     costs = outcome.costs
-    columns = {
+    return {
         "cost_eur": costs.total(),
         "cost_spot_eur": costs.spot,
         "cost_imbalance_eur": costs.imbalance,
@@ -28,11 +43,32 @@ def slot_infos(grid: GridModel, decision: Decision, outcome: Outcome) -> list[In
         "discomfort_kh": outcome.degree_hours,
         "overload_kvah": outcome.overload_kvah,
         "voltage_puh": outcome.voltage_puh,
+        "curtailed_kwh": decision.curtailed_kwh,
         "balance_price_eur_per_kwh": from_micro_eur(decision.balance_price),
         **_grid_columns(grid, outcome.flow),
     }
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def agent_columns(config: EnvConfig, slot: Slot, role: Role) -> Columns:
+    """Return what concerns each agent of a role that learns, every column [B, agents].
+
+    Its cut actions, the terms of its reward, and where `constraints` names 'cost' the cost of a constrained MDP: the
+    violations of the grid's limits at their true prices, EUR, the same for all agents.
+    """
+    clipped, costs = slot.clipped[role], slot.outcome.costs
+    found = {"action_clipped": clipped}
+    found |= {f"reward_{name}_eur": term.expand_as(clipped) for name, term in slot.terms[role].items()}
+    if "cost" in config.constraints:
+        found["cost"] = (costs.overload + costs.voltage)[:, None].expand_as(clipped)
+    return found
+
+
+def agent_rows(config: EnvConfig, slot: Slot, role: Role) -> list[list[Info]]:
+    """Return `agent_columns` as one dictionary for each agent of each row."""
+    found = agent_columns(config, slot, role)
+    flat = rows({name: column.flatten() for name, column in found.items()})
+    agents = slot.clipped[role].shape[1]
+    return [flat[first : first + agents] for first in range(0, len(flat), agents)]
 
 
 def _grid_columns(grid: GridModel, flow: PowerFlow) -> dict[str, Tensor]:

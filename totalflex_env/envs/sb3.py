@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from totalflex_env.engine.observe import observe
-from totalflex_env.engine.roles import action, neutral
-from totalflex_env.envs import spaces, worlds
-from totalflex_env.envs.infos import Info, slot_infos
-from totalflex_env.envs.names import Role
+from totalflex_env.engine.roles import Role, neutral
+from totalflex_env.envs import infos, spaces
+from totalflex_env.envs.batched import Batch, Setup, Slot
+from totalflex_env.envs.rewards import Reward, usual
 from totalflex_env.envs.worlds import Environment
 from totalflex_env.errors import MissingExtraError
-from totalflex_env.types import Outcome, Policy
+from totalflex_env.types import Policy
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
     from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 except ModuleNotFoundError as error:
     raise MissingExtraError("stable_baselines3", "train") from error
-
-Reward = Literal["system", "role"]
-"""What is learned: minus the system cost of the slot, or the role's own money. Both in EUR."""
 
 
 def make_vec_env(
@@ -41,11 +36,10 @@ def make_vec_env(
     """Return `num_envs` copies of the environment, seeded, in which the agents of `role` learn.
 
     Houses share one policy, so role 'prosumer' gives num_envs x houses slots. Unless told otherwise the aggregator
-    learns from the system cost, every other role from its own money.
+    learns from the system cost, every other role from its own money. The other roles follow their script; for policies
+    of theirs make a `TotalFlexVecEnv` with a `Setup` that holds them.
     """
-    if reward is None:
-        reward = "system" if role == "aggregator" else "role"
-    vec_env = TotalFlexVecEnv(env, num_envs, role, reward, dtype)
+    vec_env = TotalFlexVecEnv(env, num_envs, role, Setup(reward or usual(role), dtype=dtype))
     vec_env.seed(seed)
     return vec_env
 
@@ -58,11 +52,10 @@ class TotalFlexVecEnv(VecEnv):
 
     render_mode: str | None = None
 
-    def __init__(self, env: Environment, rows: int, role: Role, reward: Reward, dtype: torch.dtype) -> None:
-        self._simulator = worlds.make_simulator(env, dtype)
-        self._idle = neutral(self._simulator.world.params, rows)
-        self._role, self._reward, self.rows = role, reward, rows
-        self._slots_per_row = spaces.by_role(self._idle)[role].shape[1]
+    def __init__(self, env: Environment, rows: int, role: Role, setup: Setup) -> None:
+        self.batch = Batch(env, (role,), setup)
+        self._role, self.rows = role, rows
+        self._slots_per_row = spaces.by_role(neutral(self.batch.params, rows))[role].shape[1]
         self._next_seed = 0
         super().__init__(rows * self._slots_per_row, spaces.observation_space(role), spaces.action_space(role))
 
@@ -73,13 +66,13 @@ class TotalFlexVecEnv(VecEnv):
 
     def nominate_by(self, policy: Policy) -> None:
         """Let `policy` buy day-ahead from the next episode on: what is nominated should be what is then done."""
-        self._simulator.nominator = policy
+        self.batch.simulator.nominator = policy
 
     def reset(self) -> NDArray[np.float32]:
         """Begin the next episodes and return the first observations [slots, features]."""
         seeds = range(self._next_seed, self._next_seed + self.rows)
         self._next_seed += self.rows
-        self._simulator.reset(seeds)
+        self.batch.reset(seeds)
         self.reset_infos = [{"episode_seed": seeds[slot // self._slots_per_row]} for slot in range(self.num_envs)]
         return self._look()
 
@@ -89,14 +82,14 @@ class TotalFlexVecEnv(VecEnv):
 
     def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.floating], NDArray[np.bool_], list[dict[str, Any]]]:
         """Advance by one slot; returns observations [slots, features], rewards [slots] EUR, ends [slots] and infos."""
-        controls, clipped = spaces.pack({self._role: self._actions}, self._idle)
-        decision, outcome = self._simulator.step(action(self._simulator.situation(), controls))
-        infos = slot_infos(self._simulator.world.params.grid, decision, outcome)
-        observations, done = self._look(), self._simulator.done
-        slot_info = self._slot_infos(infos, clipped[self._role], observations if done else None)
-        if done:
+        slot = self.batch.step(spaces.tensors({self._role: self._actions}, self.batch.idle))
+        observations, told = self._look(), self._slot_infos(slot)
+        if slot.done:
+            for info, end in zip(told, observations):
+                info["terminal_observation"] = end
             observations = self.reset()
-        return observations, self._rewards(outcome), np.full(self.num_envs, done), slot_info
+        rewards = slot.rewards[self._role].reshape(-1).cpu().numpy()
+        return observations, rewards, np.full(self.num_envs, slot.done), told
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -124,23 +117,24 @@ class TotalFlexVecEnv(VecEnv):
 
     def _look(self) -> NDArray[np.float32]:
         """What the slots see now [slots, features]."""
-        seen = spaces.unpack(observe(worlds.situation(self._simulator)))[self._role]
-        return seen.reshape(self.num_envs, -1)
+        seen: NDArray[np.float32] = self.batch.observe()[self._role].flatten(0, 1).cpu().numpy()
+        return seen
 
-    def _rewards(self, outcome: Outcome) -> NDArray[np.floating]:
-        """Rewards [slots]."""
-        if self._reward == "system":
-            reward: Tensor = (-outcome.costs.total())[:, None].expand(-1, self._slots_per_row)
-        else:
-            reward = spaces.by_role(outcome.rewards)[self._role]
-        return reward.reshape(-1).cpu().numpy()
+    def _slot_infos(self, slot: Slot) -> list[dict[str, Any]]:
+        """The info of each row and each of its agents, slot by slot."""
+        rows = infos.slot_infos(self.batch.params.grid, slot.decision, slot.outcome)
+        agents = infos.agent_rows(self.batch.config, slot, self._role)
+        told = [
+            {**row, **agent, "TimeLimit.truncated": slot.done}
+            for row, of_row in zip(rows, agents, strict=True)
+            for agent in of_row
+        ]
+        if "mask" in self.batch.config.constraints:
+            for info, mask in zip(told, self.control_masks()):
+                info["action_mask"] = mask
+        return told
 
-    def _slot_infos(
-        self, rows: list[Info], clipped: NDArray[np.int64], end: NDArray[np.float32] | None
-    ) -> list[dict[str, Any]]:
-        """The info of each row for each of its slots; `end` is the last observation [slots, features] of an episode."""
-        infos: list[dict[str, Any]] = []
-        for slot, cut in enumerate(clipped.reshape(-1).tolist()):
-            info = rows[slot // self._slots_per_row] | {"action_clipped": cut, "TimeLimit.truncated": end is not None}
-            infos.append(info if end is None else info | {"terminal_observation": end[slot]})
-        return infos
+    def control_masks(self) -> NDArray[np.int8]:
+        """Return which numbers of the slots' actions can change anything now [slots, controls]."""
+        masks: NDArray[np.int8] = self.batch.masks()[self._role].flatten(0, 1).cpu().numpy()
+        return masks

@@ -1,6 +1,7 @@
 """Between the arrays of frameworks and the engine's records: actions in, observations out.
 
-Arrays have the shape [B, agents of the role, numbers]: `prosumer` has one agent per house, every other role has one.
+Arrays have the shape [B, agents of the role, numbers]: `prosumer` has one agent per house, `aggregator` as many as
+the configuration says, every other role has one.
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from totalflex_env.engine import observe, roles
-from totalflex_env.engine.roles import Controls
-from totalflex_env.envs.names import Role
+from totalflex_env.engine.roles import Controls, Role
 from totalflex_env.errors import DataError
 from totalflex_env.types import Observation, Rewards
 
 FloatArray = NDArray[np.floating]
 Actions = Mapping[Role, FloatArray]
-Observations = dict[Role, NDArray[np.float32]]
 
 OBSERVATION_LIMIT = 10.0
 """Features are scaled to order one; what lies beyond this is cut, so that spaces are finite."""
@@ -54,41 +53,49 @@ def by_role(record: Controls | Observation | Rewards) -> dict[Role, Tensor]:
     """Return the four fields of a record, each [B, agents of the role, ...]."""
     return {
         "prosumer": record.prosumer,
-        "aggregator": record.aggregator[:, None],
+        "aggregator": record.aggregator,
         "brp": record.brp[:, None],
         "dso": record.dso[:, None],
     }
 
 
-def pack(actions: Actions, idle: Controls) -> tuple[Controls, dict[Role, NDArray[np.int64]]]:
+def tensors(actions: Actions, idle: Controls) -> dict[Role, Tensor]:
+    """Return `actions` [B, agents, controls] with the precision and on the device of `idle` [B, ...].
+
+    An array of another shape, and what is no finite number, is a DataError.
+    """
+    like = by_role(idle)
+    for role, values in actions.items():
+        _check(role, values, tuple(like[role].shape))
+    return {role: torch.as_tensor(values).to(like[role]) for role, values in actions.items()}
+
+
+def pack(actions: Mapping[Role, Tensor], idle: Controls) -> tuple[Controls, dict[Role, Tensor]]:
     """Return `idle` [B, ...] with the roles in `actions` [B, agents, controls] acting, each number cut to -1..1.
 
     Beside it how many numbers of each agent [B, agents] were cut.
     """
-    packed, clipped = by_role(idle), {}
-    for role, values in actions.items():
-        _check(role, values, tuple(packed[role].shape))
-        within = np.clip(values, -1.0, 1.0)
-        clipped[role] = (within != values).sum(axis=2)
-        packed[role] = torch.as_tensor(within).to(packed[role])
+    within = {role: values.clamp(-1.0, 1.0) for role, values in actions.items()}
+    clipped = {role: (within[role] != values).sum(dim=2) for role, values in actions.items()}
+    packed = by_role(idle) | within
     controls = Controls(
         prosumer=packed["prosumer"],
-        aggregator=packed["aggregator"][:, 0],
+        aggregator=packed["aggregator"],
         brp=packed["brp"][:, 0],
         dso=packed["dso"][:, 0],
     )
     return controls, clipped
 
 
-def unpack(observation: Observation) -> Observations:
-    """Return the features of every role [B, agents, features] within the bounds of its space."""
+def unpack(observation: Observation) -> dict[Role, Tensor]:
+    """Return the features of every role [B, agents, features], float32, within the bounds of its space."""
     limit = OBSERVATION_LIMIT
-    return {role: seen.clamp(-limit, limit).float().cpu().numpy() for role, seen in by_role(observation).items()}
+    return {role: seen.clamp(-limit, limit).float() for role, seen in by_role(observation).items()}
 
 
-def flatten(seen: Observations) -> NDArray[np.float32]:
+def flatten(seen: Mapping[Role, Tensor]) -> Tensor:
     """Return what all roles see together [B, numbers]: the view of a central critic."""
-    return np.concatenate([values.reshape(len(values), -1) for values in seen.values()], axis=1)
+    return torch.cat([values.flatten(1) for values in seen.values()], dim=1)
 
 
 def _check(role: Role, values: FloatArray, shape: tuple[int, ...]) -> None:

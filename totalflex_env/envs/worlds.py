@@ -19,10 +19,14 @@ Environment = str | Path | EnvConfig
 """A registered name such as 'street', the path of a YAML file, or a configuration."""
 
 
-def make_simulator(env: Environment, dtype: torch.dtype) -> Simulator:
+def configuration(env: Environment) -> EnvConfig:
+    """Return the configuration that a name, a path or a configuration stands for."""
+    return env if isinstance(env, EnvConfig) else config_files.load(EnvConfig, str(env), "env")
+
+
+def make_simulator(env: Environment, dtype: torch.dtype, device: str = "cpu") -> Simulator:
     """Return a simulator of the environment; day-ahead it nominates what the scripted roles are expected to consume."""
-    config = env if isinstance(env, EnvConfig) else config_files.load(EnvConfig, str(env), "env")
-    return Simulator(build(config, dtype), ScriptedPolicy())
+    return Simulator(build(configuration(env), dtype, device), ScriptedPolicy())
 
 
 def situation(simulator: Simulator) -> Situation:

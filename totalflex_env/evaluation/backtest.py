@@ -114,11 +114,23 @@ def consecutive(config: EnvConfig, count: int, first: int = 0) -> Days:
     long = make_source(config.model_copy(update={"slots": 2 * slots})).draw(list(range(first, first + count)))
     one, other = (source.draw(list(range(begin, begin + count))) for begin in (first, first + count))
     return Days(
-        actual=_part(other[0], long[0], slots),
-        expected=_part(other[1], long[1], slots),
-        before=_part(one[0], long[0], 0),
-        expected_before=_part(one[1], long[1], 0),
+        actual=part(other[0], long[0], slots),
+        expected=part(other[1], long[1], slots),
+        before=part(one[0], long[0], 0),
+        expected_before=part(one[1], long[1], 0),
     )
+
+
+def part(habits: Scenario, series: Scenario, begin: int) -> Scenario:
+    """Return the days `habits` [D, T, ...] with the slots from `begin` of all series of longer ones [D, > T, ...]."""
+    slots = habits.spot.shape[1]
+
+    def cut(pair: Sequence[Tensor]) -> Tensor:
+        own, long = pair
+        whole = own.dim() > 1 and own.shape[1] == slots and long.shape[1] == series.spot.shape[1]
+        return long[:, begin : begin + slots] if whole else own
+
+    return batch.combine([habits, series], cut)
 
 
 def _validated(forecaster: Forecaster, setting: Setting, column: int) -> tuple[Calibration, float]:
@@ -173,15 +185,3 @@ def _sure(loading: Tensor, outcome: Tensor, levels: int) -> Contestant:
 def _on(config: EnvConfig, split: str) -> EnvConfig:
     """The same world on the days of a split."""
     return config.model_copy(update={"scenario": config.scenario.model_copy(update={"split": split})})
-
-
-def _part(habits: Scenario, series: Scenario, begin: int) -> Scenario:
-    """The record `habits` with the slots from `begin` of all series [D, 2 T, ...] of a long one."""
-    slots = habits.spot.shape[1]
-
-    def cut(pair: Sequence[Tensor]) -> Tensor:
-        own, long = pair
-        whole = own.dim() > 1 and own.shape[1] == slots and long.shape[1] == 2 * slots
-        return long[:, begin : begin + slots] if whole else own
-
-    return batch.combine([habits, series], cut)

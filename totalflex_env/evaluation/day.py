@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from totalflex_env.engine import scripted
 from totalflex_env.engine.build import World, draw
 from totalflex_env.engine.nominate import nominate
 from totalflex_env.engine.rollout import Trace, rollout
+from totalflex_env.engine.scripted import Untraded
 from totalflex_env.evaluation.protocol import LOADING_TOLERANCE
 from totalflex_env.evaluation.results import CAUSES, Array
-from totalflex_env.types import Action, Situation
 
 IDLE_KWH = 1e-6
 """Energy below which a device is taken to stand still."""
@@ -70,26 +68,12 @@ class ShownDay:
         return float(over.sum()) * 60.0 * self.slot_hours
 
 
-class _Untraded:
-    """No market: every device takes the energy [B, N] kWh that `choice` reads off the situation."""
-
-    def __init__(self, choice: Callable[[Situation], Tensor]) -> None:
-        self._choice = choice
-
-    def reset(self, situation: Situation) -> None:
-        """Nothing is remembered."""
-
-    def act(self, situation: Situation) -> Action:
-        """Return the action that asks for that energy."""
-        return scripted.untraded(situation, self._choice(situation))
-
-
 def live(world: World, seed: int) -> ShownDay:
     """Return the day that `seed` draws, every device doing what its own controller does, no market."""
-    params, alone = world.params, _Untraded(lambda situation: situation.default)
+    params, alone = world.params, Untraded(lambda situation: situation.default)
     episode = nominate(params, draw(world, [seed]), alone)
     trace = rollout(params, episode, alone)
-    waiting = rollout(params, episode, _Untraded(lambda situation: situation.lower))
+    waiting = rollout(params, episode, Untraded(lambda situation: situation.lower))
     outcomes, actual = trace.outcomes, episode.actual
     hours, order = params.slot_hours, by_kind(params.kinds)
     return ShownDay(

@@ -28,6 +28,10 @@ FIRST_COLOURS = {
     "timer": "#b08968",
     "rolling_milp": "#2e6f95",
     "foresight_milp": "#66a6b8",
+    "no activation": "#6b7785",
+    "price only": "#d1495b",
+    "market without grid": "#edae49",
+    "flexibility market": "#2e6f95",
 }
 FURTHER_COLOURS = ("#e07a1f", "#3fa66b", "#8d6a9f", "#c23b80")
 STYLE = {
@@ -106,7 +110,7 @@ def scores(measured: Metrics) -> str:
     """Draw the score and the causal score of every policy with their intervals."""
     policies = measured["policies"]
     palette = colours(list(policies))
-    figure, panels = _panels(1, 2, 0.34 * len(policies) + 1.1)
+    figure, panels = canvas(1, 2, 0.34 * len(policies) + 1.1)
     for axes, title, values, intervals in (
         (panels[0], "score (perfect foresight = 1)", "score", "score_ci"),
         (panels[1], "causal score (rolling optimiser = 1)", "causal_score", "causal_score_ci"),
@@ -121,13 +125,13 @@ def scores(measured: Metrics) -> str:
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set_title(title)
-    return _svg(figure)
+    return svg(figure)
 
 
 def dispatch(results: Mapping[str, Results], day: int, clock: Clock) -> str:
     """Draw what every kind of device took in each slot of a day, one panel per policy."""
     columns = 2
-    figure, panels = _panels(-(-len(results) // columns), columns, 2.3 * -(-len(results) // columns) + 0.5, share=True)
+    figure, panels = canvas(-(-len(results) // columns), columns, 2.3 * -(-len(results) // columns) + 0.5, share=True)
     for axes, (name, result) in zip(panels, results.items()):
         power = result.power_kw[day]
         edges = clock.edges(len(power))
@@ -140,13 +144,13 @@ def dispatch(results: Mapping[str, Results], day: int, clock: Clock) -> str:
         axes.set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    return _svg(figure)
+    return svg(figure)
 
 
 def loading(results: Mapping[str, Results], shown: Sequence[str], day: int, clock: Clock) -> str:
     """Draw the loading of the element loaded most over a day, under the policies `shown`."""
     palette = colours(list(results))
-    figure, (axes,) = _panels(1, 1, 3.4)
+    figure, (axes,) = canvas(1, 1, 3.4)
     for name in shown:
         curve = results[name].loading[day]
         axes.stairs(curve, clock.edges(len(curve)), color=palette[name], label=name, linewidth=1.8, baseline=None)
@@ -156,13 +160,13 @@ def loading(results: Mapping[str, Results], shown: Sequence[str], day: int, cloc
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("highest loading (% of rating)")
-    _legend_above(axes)
-    return _svg(figure)
+    legend_above(axes)
+    return svg(figure)
 
 
 def prices(result: Results, name: str, day: int, clock: Clock) -> str:
     """Draw the prices of a day, and what `name` bought day-ahead beside what it took."""
-    figure, (upper, lower) = _panels(2, 1, 4.4)
+    figure, (upper, lower) = canvas(2, 1, 4.4)
     edges = clock.edges(result.spot.shape[1])
     for values, label, colour in (
         (result.up[day], "short of the nomination", "#d1495b"),
@@ -177,14 +181,14 @@ def prices(result: Results, name: str, day: int, clock: Clock) -> str:
     lower.set_title(f"net consumption less wind: {name}")
     lower.set_ylabel("power (kW)")
     for axes in (upper, lower):
-        _legend_above(axes)
+        legend_above(axes)
         clock.label(axes, result.spot.shape[1])
-    return _svg(figure)
+    return svg(figure)
 
 
 def money(results: Mapping[str, Results]) -> str:
     """Draw the system cost by cause and the money of every role, means per day."""
-    figure, panels = _panels(1, 2, 0.42 * len(results) + 2.0)
+    figure, panels = canvas(1, 2, 0.42 * len(results) + 2.0)
     names = list(results)
     causes = np.stack([result.causes_eur.mean(axis=0) for result in results.values()])
     roles = np.stack([result.money_eur.mean(axis=0) for result in results.values()])
@@ -193,12 +197,12 @@ def money(results: Mapping[str, Results]) -> str:
     panels[0].set_title("system cost by cause")
     panels[1].set_title("money received by each role")
     panels[1].set_yticklabels([])
-    return _svg(figure)
+    return svg(figure)
 
 
 def fan(forecast: GridForecast, element: int, clock: Clock, outcome: Array | None = None) -> str:
     """Draw the forecast loading of an element over a day: bands, median, limit, chance of overload, and the outcome."""
-    figure, (upper, lower) = _panels(2, 1, 4.6, heights=(3.0, 1.0))
+    figure, (upper, lower) = canvas(2, 1, 4.6, heights=(3.0, 1.0))
     curves, chance = forecast.loading[..., element].numpy(), forecast.overload[:, element].numpy()
     edges, middle = clock.edges(curves.shape[1]), len(curves) // 2
     for band in range(middle):
@@ -219,13 +223,13 @@ def fan(forecast: GridForecast, element: int, clock: Clock, outcome: Array | Non
     for axes in (upper, lower):
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         clock.label(axes, curves.shape[1])
-    _legend_above(upper)
-    return _svg(figure)
+    legend_above(upper)
+    return svg(figure)
 
 
 def learning(curve: Sequence[CurvePoint]) -> str:
     """Draw the cost on the validation days against training time; the first point is the scripted rule."""
-    figure, (axes,) = _panels(1, 1, 2.9)
+    figure, (axes,) = canvas(1, 1, 2.9)
     seconds, cost = [point.seconds for point in curve], np.array([point.validation_cost_eur for point in curve])
     axes.axhline(cost[0], color=MUTED, linestyle="--", linewidth=1.2, label="scripted rule")
     axes.plot(seconds, cost, color="#e9b489", marker="o", markersize=3, linewidth=1.2, label="policy")
@@ -233,13 +237,14 @@ def learning(curve: Sequence[CurvePoint]) -> str:
     axes.plot(seconds, best, color=FURTHER_COLOURS[0], drawstyle="steps-post", label="best so far, which is kept")
     axes.set_xlabel(f"training time (s); {curve[-1].steps:,} steps in all")
     axes.set_ylabel("cost (EUR/day)")
-    _legend_above(axes)
-    return _svg(figure)
+    legend_above(axes)
+    return svg(figure)
 
 
-def _panels(
+def canvas(
     rows: int, columns: int, height: float, share: bool = False, heights: Sequence[float] | None = None
 ) -> tuple[Figure, list[Axes]]:
+    """Return a figure of the width of a report and its panels, row by row."""
     figure = Figure(figsize=(10.0, height))
     axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share, height_ratios=heights)
     return figure, list(axes.flat)
@@ -275,12 +280,13 @@ def _bars(axes: Axes, names: Sequence[str], values: Array, parts: Sequence[str],
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
 
 
-def _legend_above(axes: Axes) -> None:
+def legend_above(axes: Axes) -> None:
     """Put the legend where it hides no curve: on the line of the title, at its right."""
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Return a figure as the text of an SVG element."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]

@@ -33,7 +33,7 @@ def measure(params: Params, seeds: Sequence[int], actual: Scenario, trace: Trace
     minutes = 60.0 * params.slot_hours
     overloaded = (out.flow.loading > 1.0 + LOADING_TOLERANCE).any(dim=2)
     rewards = out.rewards
-    roles = [rewards.prosumer.sum(dim=2), rewards.aggregator, rewards.brp, rewards.dso]
+    roles = [rewards.prosumer.sum(dim=2), rewards.aggregator.sum(dim=2), rewards.brp, rewards.dso]
     return Results(
         seeds=tuple(seeds),
         cost_eur=_array(trace.cost()),

@@ -46,9 +46,13 @@ class Comparison:
 def html(comparison: Comparison) -> str:
     """Return the report as the text of one HTML page."""
     with figures.style():
-        sections = [_section(*part) for part in _sections(comparison)]
-    body = "\n".join([_header(comparison), *sections, _footer(comparison)])
-    title = escape(comparison.title)
+        sections = [section(*part) for part in _sections(comparison)]
+    return page(comparison.title, [_header(comparison), *sections, _footer(comparison)])
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """Return the parts of a report, each HTML, as one page."""
+    body, title = "\n".join(parts), escape(title)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -129,7 +133,8 @@ def _header(comparison: Comparison) -> str:
     )
 
 
-def _section(heading: str, content: str, note: str) -> str:
+def section(heading: str, content: str, note: str) -> str:
+    """Return a section of a report: a heading, a figure or a table as HTML, and a sentence on how to read it."""
     return f'<section><h2>{heading}</h2>\n{content}\n<p class="note">{note}</p></section>'
 
 

@@ -79,8 +79,13 @@ def energy_kwh(award: Award, offered: Range) -> Tensor:
     return from_mwh_integer(energy).to(offered.lower.dtype)
 
 
+def limit_kva(params: Params) -> Tensor:
+    """Return the power [L] kVA behind each limited element that fills it; one of several in parallel carries a part."""
+    return params.grid.rating_kva[params.limited] / params.grid.downstream[params.limited].amax(dim=1)
+
+
 def _limits(params: Params, action: Action, background: Background) -> Tensor:
     """Active energy [B, L] kWh that the DSO lets through each element beside the expected reactive energy."""
-    apparent = params.grid.rating_kva[params.limited] * params.slot_hours * action.dso_share[:, None]
+    apparent = limit_kva(params) * params.slot_hours * action.dso_share[:, None]
     reactive = (background.house_kvarh[:, None] * params.members).sum(2)
     return (apparent.square() - reactive.square()).clamp(min=0.0).sqrt()

@@ -1,8 +1,9 @@
 """Who pays whom for a slot: double-entry bookings in whole micro-EUR, and what they leave to each role.
 
 Prices (micro-EUR/kWh) and energies (mWh) are whole numbers before they are multiplied. Every booking is rounded once,
-halves up, and enters two accounts with opposite signs, so the balances of a row sum to exactly 0. Products of price and
-energy fit into an int64 up to 4 EUR/kWh times 2 GWh in a slot.
+halves up, and enters two accounts with opposite signs, so the balances of a row sum to exactly 0. All that a slot's
+money depends on is in its `Statement`, which messages and meters hold: whoever has those computes the same bookings to
+the last micro-EUR. Products of price and energy fit into an int64 up to 4 EUR/kWh times 2 GWh in a slot.
 
 Only money that changes hands is booked. The world outside is the spot market and the imbalance settlement. Discomfort,
 missing stored energy, overloads and voltages are costs that nobody invoices: `rewards` takes them off.
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from totalflex_env.market.delivery import delivered
 from totalflex_env.trade_types import Ledger
 from totalflex_env.types import Costs, Decision, Params, Rewards
 from totalflex_env.units import from_micro_eur, to_micro_eur, to_mwh_integer
@@ -35,36 +37,94 @@ class Delivery:
     down: Tensor  # [B] EUR/kWh, for energy beyond it
 
 
-def settle(params: Params, decision: Decision, delivery: Delivery) -> Ledger:
-    """Book a slot.
+@dataclass(frozen=True)
+class Statement:
+    """All that the money of a slot depends on, from its messages and meters: int64, mWh and micro-EUR/kWh."""
 
-    Retail: a house pays the BRP the spot price for its inflexible load and its position (untraded: its metered energy).
-    Flexibility: for awarded energy the aggregator pays the BRP the balance price and the DSO the grid price, and the
-    house pays the aggregator its share of both; for energy given away all three are turned around.
-    Non-delivery: the BRP bears the imbalance of a house that misses its award, so the house pays the BRP the balance
-    price for the energy it took beyond the award, and a penalty for missing it either way.
+    base: Tensor  # [B, P] what the devices of a house would have consumed, agreed before the slot
+    award: Tensor  # [B, P] deviation from the base that the market bought
+    metered: Tensor  # [B, P] what the devices consumed
+    fixed: Tensor  # [B, P] inflexible consumption less PV
+    wind: Tensor  # [B]
+    nomination: Tensor  # [B]
+    spot: Tensor  # [B]
+    up: Tensor  # [B]
+    down: Tensor  # [B]
+    balance_price: Tensor  # [B]
+    grid_price: Tensor  # [B, P]
+
+
+@dataclass(frozen=True)
+class Bookings:
+    """Every payment of a slot, int64 micro-EUR; a negative one flows the other way."""
+
+    retail: Tensor  # [B, P] house -> BRP
+    balance: Tensor  # [B, P] aggregator of the house -> BRP
+    grid: Tensor  # [B, P] aggregator of the house -> DSO
+    shared: Tensor  # [B, P] house -> its aggregator
+    penalty: Tensor  # [B, P] house -> BRP
+    wholesale: Tensor  # [B] BRP -> world outside
+
+
+def settle(params: Params, decision: Decision, delivery: Delivery) -> Ledger:
+    """Book a slot: the balances that its statement leaves."""
+    return ledger(params, book(params, statement(params, decision, delivery)))
+
+
+def statement(params: Params, decision: Decision, delivery: Delivery) -> Statement:
+    """Return the statement of a slot. Without a market nothing is agreed: the base is what was consumed."""
+    metered = _by_house(params, to_mwh_integer(delivery.energy_kwh))
+    return Statement(
+        base=_by_house(params, to_mwh_integer(decision.position_kwh)) if decision.traded else metered,
+        award=_by_house(params, decision.award_mwh),
+        metered=metered,
+        fixed=to_mwh_integer(delivery.house_kwh),
+        wind=to_mwh_integer(delivery.wind_kwh),
+        nomination=to_mwh_integer(delivery.nomination_kwh),
+        spot=to_micro_eur(delivery.spot),
+        up=to_micro_eur(delivery.up),
+        down=to_micro_eur(delivery.down),
+        balance_price=decision.balance_price,
+        grid_price=decision.grid_price,
+    )
+
+
+def book(params: Params, said: Statement) -> Bookings:
+    """Return the payments that follow from a statement.
+
+    Flexibility: for energy awarded and delivered (by the rule of `market.delivery`) the aggregator pays the BRP the
+    balance price and the DSO the grid price, and the house pays the aggregator its share of both; for energy given away
+    all three are turned around. For energy that is missing the house pays a penalty to the BRP that has to make up.
+    Retail: a house pays the BRP the spot price for all energy that flexibility did not pay for: base and inflexible
+    load as long as awards are kept, and what was metered besides.
     Wholesale: the BRP pays the world outside for the nomination and the imbalance.
     """
     rules = params.config.market
-    metered = _by_house(params, to_mwh_integer(delivery.energy_kwh))
-    position = _by_house(params, to_mwh_integer(decision.position_kwh)) if decision.traded else metered
-    award = _by_house(params, decision.award_mwh)
-    missed = metered - position - award
-    fixed = to_mwh_integer(delivery.house_kwh)
-    balance_price = decision.balance_price[:, None]
+    done = delivered(rules.delivery, said.base, -said.award, said.metered)
+    traded = done.paid * said.award.sign()
+    balance = _money(said.balance_price[:, None] * traded)
+    grid = _money(said.grid_price * traded)
+    beyond = (said.metered + said.fixed).sum(1) - said.wind - said.nomination
+    outside = said.spot * said.nomination + said.up * beyond.clamp(min=0) + said.down * beyond.clamp(max=0)
+    return Bookings(
+        retail=_money(said.spot[:, None] * (said.metered + said.fixed - traded)),
+        balance=balance,
+        grid=grid,
+        shared=_money((balance + grid) * (_MICRO - round(rules.aggregator_share * _MICRO))),
+        penalty=_money(round(rules.non_delivery_price * _MICRO) * done.missing),
+        wholesale=_money(outside),
+    )
 
-    retail = _money(to_micro_eur(delivery.spot)[:, None] * (position + fixed))
-    balance = _money(balance_price * award)
-    grid = _money(decision.grid_price * award)
-    shared = _money((balance + grid) * (_MICRO - round(rules.aggregator_share * _MICRO)))
-    penalty = _money(balance_price * missed + round(rules.non_delivery_price * _MICRO) * missed.abs())
-    wholesale = _wholesale(delivery, (metered + fixed).sum(1))
 
-    aggregator = (shared - balance - grid).sum(1)
-    brp = (retail + balance + penalty).sum(1) - wholesale
-    others = torch.stack([aggregator, brp, grid.sum(1), wholesale], 1)
-    booked = torch.cat([retail, balance, grid, shared, penalty, wholesale[:, None]], 1)
-    return Ledger(torch.cat([-retail - shared - penalty, others], 1), booked.abs().sum(1))
+def ledger(params: Params, booked: Bookings) -> Ledger:
+    """Return what the payments change on every account, and their sum."""
+    houses = -booked.retail - booked.shared - booked.penalty
+    kept = booked.shared - booked.balance - booked.grid
+    aggregators = kept.new_zeros(len(kept), params.aggregators).index_add(1, params.aggregator, kept)
+    brp = (booked.retail + booked.balance + booked.penalty).sum(1) - booked.wholesale
+    others = torch.stack([brp, booked.grid.sum(1), booked.wholesale], 1)
+    every = torch.cat([payment.reshape(len(kept), -1) for payment in vars(booked).values()], 1)
+    return Ledger(torch.cat([houses, aggregators, others], 1), every.abs().sum(1))
 
 
 def residual(ledger: Ledger) -> Tensor:
@@ -81,20 +141,8 @@ def rewards(ledger: Ledger, costs: Costs, house_cost: Tensor) -> Rewards:
     """
     houses = house_cost.shape[1]
     money = from_micro_eur(ledger.balance).to(house_cost.dtype)
-    aggregator, brp, dso, _ = money[:, houses:].unbind(1)
-    return Rewards(money[:, :houses] - house_cost, aggregator, brp, dso - costs.overload - costs.voltage)
-
-
-def delivery_payment(base: Tensor, ordered: Tensor, metered: Tensor, price: Tensor, penalty: Tensor) -> Tensor:
-    """Return what an ordered change earns by the rule of USEF, of any shape: price * delivered - penalty * missing.
-
-    A positive order is a reduction below the base: delivered = min(max(base - metered, 0), ordered) and
-    missing = max(metered - (base - ordered), 0). A negative order is an increase and paid as the mirror image.
-    """
-    change = (base - metered) * ordered.sign()
-    delivered = change.clamp(min=0).minimum(ordered.abs())
-    missing = (ordered.abs() - change).clamp(min=0)
-    return price * delivered - penalty * missing
+    brp, dso, _ = money[:, -3:].unbind(1)
+    return Rewards(money[:, :houses] - house_cost, money[:, houses:-3], brp, dso - costs.overload - costs.voltage)
 
 
 def _by_house(params: Params, energy: Tensor) -> Tensor:
@@ -105,11 +153,3 @@ def _by_house(params: Params, energy: Tensor) -> Tensor:
 def _money(product: Tensor) -> Tensor:
     """A product that counts in millionths of a micro-EUR, as whole micro-EUR, halves up; any shape, int64."""
     return torch.div(product + _MICRO // 2, _MICRO, rounding_mode="floor")
-
-
-def _wholesale(delivery: Delivery, consumption: Tensor) -> Tensor:
-    """What the BRP pays the world outside [B] when its houses consume this much [B] mWh."""
-    nomination = to_mwh_integer(delivery.nomination_kwh)
-    beyond = consumption - to_mwh_integer(delivery.wind_kwh) - nomination
-    spot, up, down = (to_micro_eur(price) for price in (delivery.spot, delivery.up, delivery.down))
-    return _money(spot * nomination + up * beyond.clamp(min=0) + down * beyond.clamp(max=0))

@@ -85,14 +85,15 @@ def _outlook(actual: Scenario, expected: Scenario, slot: int, stop: int, config:
     held = _fade_by_period(spot, slot, stop, config)
     above = _carry(actual.up - actual.spot, expected.up - expected.spot, slot, stop, held)
     below = _carry(actual.spot - actual.down, expected.spot - expected.down, slot, stop, held)
+    lowest = 0.0 if config.market.imbalance == "two_price" else -torch.inf  # a single price lies on either side of spot
     return SlotForecast(
         base_kwh=carry(actual.base_kwh, expected.base_kwh, error.load.memory_h).clamp(min=0.0),
         base_kvarh=carry(actual.base_kvarh, expected.base_kvarh, error.load.memory_h),
         pv_kwh=produced(actual.pv_kwh, expected.pv_kwh, error.pv.memory_h),
         wind_kwh=produced(actual.wind_kwh, expected.wind_kwh, error.wind.memory_h),
         spot=spot,
-        up=spot + above.clamp(min=0.0),
-        down=spot - below.clamp(min=0.0),
+        up=spot + above.clamp(min=lowest),
+        down=spot - below.clamp(min=lowest),
     )
 
 

@@ -95,5 +95,5 @@ def test_rendering_is_a_line_of_text() -> None:
     shown.step(still(shown))
     assert (shown.render() or "").startswith("slot 0: cost_eur")
     assert parallel_env("tiny").render() is None
-    with pytest.raises(ConfigError, match="human"):
-        parallel_env("tiny", render_mode="human")
+    with pytest.raises(ConfigError, match="hologram"):
+        parallel_env("tiny", render_mode="hologram")

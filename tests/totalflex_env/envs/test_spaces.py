@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from totalflex_env.engine.roles import Controls
+from totalflex_env.engine.roles import ROLES, Controls, Role
 from totalflex_env.envs import spaces
-from totalflex_env.envs.names import ROLES, Role
 from totalflex_env.errors import DataError
 from totalflex_env.types import Observation
 
@@ -19,7 +18,7 @@ def idle() -> Controls:
     zeros = torch.zeros
     return Controls(
         prosumer=zeros(ROWS, HOUSES, count["prosumer"]),
-        aggregator=zeros(ROWS, count["aggregator"]),
+        aggregator=zeros(ROWS, 1, count["aggregator"]),
         brp=zeros(ROWS, count["brp"]),
         dso=zeros(ROWS, count["dso"]),
     )
@@ -30,7 +29,7 @@ def test_actions_are_cut_and_every_cut_is_counted(idle: Controls) -> None:
     actions[0, 1] = [1.5, -3.0]
     actions[1, 2] = [1.0, -1.0]
     given = actions.copy()
-    controls, clipped = spaces.pack({"prosumer": actions}, idle)
+    controls, clipped = spaces.pack(spaces.tensors({"prosumer": actions}, idle), idle)
     assert clipped["prosumer"].tolist() == [[0, 2, 0], [0, 0, 0]]
     assert controls.prosumer[0].tolist() == [[0.0, 0.0], [1.0, -1.0], [0.0, 0.0]]
     assert controls.prosumer[1, 2].tolist() == [1.0, -1.0]
@@ -38,7 +37,7 @@ def test_actions_are_cut_and_every_cut_is_counted(idle: Controls) -> None:
 
 
 def test_roles_that_do_not_act_keep_their_rule(idle: Controls) -> None:
-    controls, clipped = spaces.pack({"dso": np.full((ROWS, 1, 2), 0.5, np.float32)}, idle)
+    controls, clipped = spaces.pack(spaces.tensors({"dso": np.full((ROWS, 1, 2), 0.5, np.float32)}, idle), idle)
     assert list(clipped) == ["dso"]
     assert controls.dso.tolist() == [[0.5, 0.5]] * ROWS
     assert not controls.aggregator.any() and not controls.brp.any() and not controls.prosumer.any()
@@ -46,8 +45,8 @@ def test_roles_that_do_not_act_keep_their_rule(idle: Controls) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_controls_take_the_precision_of_the_engine(dtype: torch.dtype) -> None:
-    zeros = Controls(*(torch.zeros(1, *shape, dtype=dtype) for shape in ((1, 2), (8,), (2,), (2,))))
-    controls, _ = spaces.pack({"brp": np.full((1, 1, 2), 0.1, np.float32)}, zeros)
+    zeros = Controls(*(torch.zeros(1, *shape, dtype=dtype) for shape in ((1, 2), (1, 8), (2,), (2,))))
+    controls, _ = spaces.pack(spaces.tensors({"brp": np.full((1, 1, 2), 0.1, np.float32)}, zeros), zeros)
     assert controls.brp.dtype == dtype
 
 
@@ -56,18 +55,18 @@ def test_an_action_that_is_no_number_is_named(idle: Controls, wrong: float) -> N
     actions = np.zeros((ROWS, HOUSES, 2))
     actions[1, 2, 0] = wrong
     with pytest.raises(DataError, match=r"prosumer_2\.withhold = .*(nan|inf).*finite"):
-        spaces.pack({"prosumer": actions}, idle)
+        spaces.tensors({"prosumer": actions}, idle)
 
 
 def test_an_action_of_the_wrong_shape_is_named(idle: Controls) -> None:
     with pytest.raises(DataError, match=r"brp = .*\(2, 1, 3\).*\(2, 1, 2\)"):
-        spaces.pack({"brp": np.zeros((ROWS, 1, 3))}, idle)
+        spaces.tensors({"brp": np.zeros((ROWS, 1, 3))}, idle)
 
 
 def test_observations_are_single_precision_within_the_bounds() -> None:
-    aggregator = torch.tensor([[1.0 / 3.0, 1e6], [-1e6, 0.0]], dtype=torch.float64)
+    aggregator = torch.tensor([[[1.0 / 3.0, 1e6]], [[-1e6, 0.0]]], dtype=torch.float64)
     seen = spaces.unpack(Observation(torch.zeros(2, 3, 4), aggregator, torch.ones(2, 1), torch.zeros(2, 5)))
-    assert {role: (values.shape, values.dtype.name) for role, values in seen.items()} == {
+    assert {role: (values.shape, values.numpy().dtype.name) for role, values in seen.items()} == {
         "prosumer": ((2, 3, 4), "float32"),
         "aggregator": ((2, 1, 2), "float32"),
         "brp": ((2, 1, 1), "float32"),

@@ -57,7 +57,7 @@ def params_of(families: tuple[Any, ...], kinds: tuple[str, ...], slots: int) -> 
     """A made-up world without a grid."""
     nothing, house = torch.zeros(0, dtype=torch.int64), torch.cat([family.house for family in families])
     config = EnvConfig(name="made up", slots=slots)
-    return Params(config, families, kinds, house, nothing, None, nothing, nothing.bool(), 0.25)  # type: ignore[arg-type]
+    return Params(config, families, kinds, house, nothing, None, nothing, nothing.bool(), 0.25, nothing)  # type: ignore[arg-type]
 
 
 def day(seed: int) -> Scenario:

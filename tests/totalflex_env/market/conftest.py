@@ -22,6 +22,7 @@ def params() -> Params:
     nothing = torch.zeros(0, dtype=torch.float64)
     rating = torch.tensor([100.0, 999.0, 40.0], dtype=torch.float64)
     grid = {field.name: nothing for field in fields(GridModel)} | {"rating_kva": rating}
+    grid["downstream"] = torch.ones(3, 3, dtype=torch.float64)
     return Params(
         config=EnvConfig(
             name="market", market=MarketConfig(aggregator_share=0.2, non_delivery_price=0.3, price_cap=4.0)
@@ -34,6 +35,7 @@ def params() -> Params:
         limited=torch.tensor([2, 0]),
         members=torch.tensor([[False, False, True], [True, True, True]]),
         slot_hours=0.25,
+        aggregator=torch.zeros(3, dtype=torch.int64),
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from totalflex_env import batch
 from totalflex_env.devices.family import Range
 from totalflex_env.market.clearing import clear
-from totalflex_env.market.orders import Background, book, energy_kwh, released, segments
+from totalflex_env.market.orders import Background, book, energy_kwh, limit_kva, released, segments
 from totalflex_env.types import Action, Params
 
 ROWS = 200
@@ -147,6 +147,13 @@ def test_reactive_energy_may_leave_nothing(params: Params) -> None:
     generator = torch.Generator().manual_seed(4)
     background = replace(random_background(generator), house_kvarh=torch.full((ROWS, 3), 100.0, dtype=torch.float64))
     assert not book(params, random_action(generator), random_range(generator), background).limit.any()
+
+
+def test_elements_in_parallel_share_a_flow(params: Params) -> None:
+    """Two equal cables of 40 kVA feed house 2: each carries half, so 80 kVA may flow; one cable is full at 40 kVA."""
+    half = replace(params, grid=replace(params.grid, downstream=params.grid.downstream / 2.0))
+    assert limit_kva(params).tolist() == [40.0, 100.0]
+    assert limit_kva(half).tolist() == [80.0, 200.0]
 
 
 def test_a_firm_target_is_met_to_the_milliwatt_hour(params: Params) -> None:

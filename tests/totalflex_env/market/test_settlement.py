@@ -1,15 +1,15 @@
-"""Settlement: golden payments, one slot by hand, and the ledger recomputed with Python's own integers.
+"""Settlement: one slot by hand, and the ledger recomputed with Python's own integers.
 
 The slot by hand. House 0 has 1 kWh of inflexible load, its device a position of 2 kWh, of which 1 kWh was bought at a
-balance price of 0.30 and a grid price of 0.10 EUR/kWh; the device used 1.5 kWh. Spot is 0.20, up 0.50; 2 kWh were
-nominated, 2.5 kWh flowed.
-    retail         house      -> BRP         0.20 * (1 + 2)              = 0.60
-    flexibility    BRP        -> aggregator  0.30 * 1                    = 0.30
-                   DSO        -> aggregator  0.10 * 1                    = 0.10
-                   aggregator -> house       (1 - 0.2) * (0.30 + 0.10)   = 0.32
-    non-delivery   house      -> BRP         0.30 * 0.5 + 0.3 * 0.5      = 0.30
+balance price of 0.30 and a grid price of 0.10 EUR/kWh; the device used 1.5 kWh, so half of it was delivered. Spot is
+0.20, up 0.50; 2 kWh were nominated, 2.5 kWh flowed.
+    flexibility    BRP        -> aggregator  0.30 * 0.5                  = 0.15
+                   DSO        -> aggregator  0.10 * 0.5                  = 0.05
+                   aggregator -> house       (1 - 0.2) * (0.15 + 0.05)   = 0.16
+    non-delivery   house      -> BRP         0.3 * 0.5                   = 0.15
+    retail         house      -> BRP         0.20 * (1 + 1.5 + 0.5)      = 0.60
     wholesale      BRP        -> world       0.20 * 2 + 0.50 * 0.5       = 0.65
-House -0.58, aggregator +0.08, BRP -0.05, DSO -0.10, world +0.65.
+House -0.59, aggregator +0.04, BRP -0.05, DSO -0.05, world +0.65.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from totalflex_env.batch import take_rows
-from totalflex_env.market.settlement import Delivery, delivery_payment, residual, rewards, settle
+from totalflex_env.market.settlement import Delivery, residual, rewards, settle
 from totalflex_env.trade_types import Ledger
 from totalflex_env.types import Costs, Decision, Params
 from totalflex_env.units import to_micro_eur
@@ -46,6 +46,7 @@ def random_slot(seed: int, traded: bool = True) -> tuple[Decision, Delivery]:
         balance_price=torch.randint(-500_000, 4_000_001, (ROWS,), generator=generator),
         grid_price=torch.randint(-1_000_000, 1_000_001, (ROWS, 3), generator=generator),
         traded=traded,
+        curtailed_kwh=torch.zeros(ROWS, dtype=torch.float64),
     )
     spot = uniform(generator, -0.3, 0.6, ROWS)
     delivery = Delivery(
@@ -68,8 +69,9 @@ def divided(product: int) -> int:
 def recomputed(params: Params, decision: Decision, delivery: Delivery, row: int) -> tuple[list[int], int]:
     """Balances and turnover of one row, booking by booking."""
     houses = len(params.node)
-    aggregator, brp, dso, world = range(houses, houses + 4)
-    accounts, turnover = [0] * (houses + 4), 0
+    aggregator = houses
+    brp, dso, world = (houses + params.aggregators + number for number in range(3))
+    accounts, turnover = [0] * (world + 1), 0
 
     def book(payer: int, payee: int, amount: int) -> None:
         nonlocal turnover
@@ -89,45 +91,22 @@ def recomputed(params: Params, decision: Decision, delivery: Delivery, row: int)
         award = sum(int(decision.award_mwh[row, device]) for device in mine)
         fixed = whole(delivery.house_kwh[row, house])
         consumption += metered + fixed
-        book(house, brp, divided(spot * (position + fixed)))
-        balance = divided(balance_price * award)
-        grid = divided(int(decision.grid_price[row, house]) * award)
-        book(aggregator, brp, balance)
-        book(aggregator, dso, grid)
-        book(house, aggregator, divided((balance + grid) * 800_000))
-        missed = metered - position - award
-        book(house, brp, divided(balance_price * missed + 300_000 * abs(missed)))
+        change = metered - position
+        done = min(max(change, 0), award) if award > 0 else max(min(change, 0), award)
+        missing = max(award - change, 0) if award > 0 else max(change - award, 0) if award < 0 else 0
+        mine_is = aggregator + int(params.aggregator[house])
+        book(house, brp, divided(spot * (metered + fixed - done)))
+        balance = divided(balance_price * done)
+        grid = divided(int(decision.grid_price[row, house]) * done)
+        book(mine_is, brp, balance)
+        book(mine_is, dso, grid)
+        book(house, mine_is, divided((balance + grid) * 800_000))
+        book(house, brp, divided(300_000 * missing))
     nomination = whole(delivery.nomination_kwh[row])
     beyond = consumption - whole(delivery.wind_kwh[row]) - nomination
     price = whole(delivery.up[row]) if beyond > 0 else whole(delivery.down[row])
     book(brp, world, divided(spot * nomination + price * beyond))
     return accounts, turnover
-
-
-def golden(metered: list[int], base: int, ordered: int) -> list[int]:
-    meter = torch.tensor(metered)
-    fixed = [torch.full_like(meter, value) for value in (base, ordered, 7, 11)]
-    return delivery_payment(fixed[0], fixed[1], meter, fixed[2], fixed[3]).tolist()
-
-
-def test_payment_for_an_ordered_reduction() -> None:
-    assert golden([7, 8, 9, 10, 11], base=10, ordered=2) == [14, 14, -4, -22, -33]
-
-
-def test_payment_for_an_ordered_increase_is_its_mirror() -> None:
-    assert golden([13, 12, 11, 10, 9], base=10, ordered=-2) == [14, 14, -4, -22, -33]
-    assert golden([-7, -8, -9, -10, -11], base=-10, ordered=-2) == [14, 14, -4, -22, -33]
-
-
-def test_nothing_ordered_is_nothing_paid() -> None:
-    assert golden([7, 10, 13], base=10, ordered=0) == [0, 0, 0]
-
-
-def test_the_payment_has_no_cliff() -> None:
-    meter = torch.linspace(6.0, 12.0, 601, dtype=torch.float64)
-    one = torch.ones_like(meter)
-    paid = delivery_payment(10 * one, 2 * one, meter, 7 * one, 11 * one)
-    assert float(paid.diff().abs().max()) <= (7 + 11) * 0.01 + 1e-9
 
 
 def test_a_slot_by_hand(params: Params) -> None:
@@ -148,13 +127,21 @@ def test_a_slot_by_hand(params: Params) -> None:
     )
     delivery = Delivery(first(1.5, 5), first(1.0, 3), only(0.0), only(2.0), only(0.20), only(0.50), only(0.10))
     ledger = settle(params, decision, delivery)
-    assert ledger.balance.tolist() == [[-580_000, 0, 0, 80_000, -50_000, -100_000, 650_000]]
-    assert ledger.turnover.tolist() == [600_000 + 300_000 + 100_000 + 320_000 + 300_000 + 650_000]
+    assert ledger.balance.tolist() == [[-590_000, 0, 0, 40_000, -50_000, -50_000, 650_000]]
+    assert ledger.turnover.tolist() == [600_000 + 150_000 + 50_000 + 160_000 + 150_000 + 650_000]
 
 
+def of_two(params: Params) -> Params:
+    """The same houses, of which the second is with another aggregator."""
+    config = params.config.model_copy(update={"aggregators": 2})
+    return replace(params, config=config, aggregator=torch.tensor([0, 1, 0]))
+
+
+@pytest.mark.parametrize("aggregators", [1, 2])
 @pytest.mark.parametrize("traded", [True, False])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_ledger_can_be_recomputed_and_balances(params: Params, seed: int, traded: bool) -> None:
+def test_the_ledger_can_be_recomputed_and_balances(params: Params, seed: int, traded: bool, aggregators: int) -> None:
+    params = params if aggregators == 1 else of_two(params)
     decision, delivery = random_slot(seed, traded)
     ledger = settle(params, decision, delivery)
     assert ledger.balance.dtype == torch.int64
@@ -184,11 +171,19 @@ def test_keeping_the_award_costs_nothing_more(params: Params) -> None:
     strict = replace(params, config=params.config.model_copy(update={"market": rules(params, non_delivery_price=9.0)}))
     assert torch.equal(settle(params, decision, kept).balance, settle(strict, decision, kept).balance)
     missed, punished = settle(params, decision, delivery).balance, settle(strict, decision, delivery).balance
-    assert bool((punished[:, :3] <= missed[:, :3]).all()) and bool((punished[:, 4] > missed[:, 4]).all())
+    fell_short = (punished[:, :3] < missed[:, :3]).any(1)
+    assert bool((punished[:, :3] <= missed[:, :3]).all()) and int(fell_short.sum()) > 80
+    assert torch.equal(punished[:, 4] > missed[:, 4], fell_short)
 
 
 def rules(params: Params, **changes: float) -> object:
     return params.config.market.model_copy(update=changes)
+
+
+def test_several_aggregators_keep_what_one_would(params: Params) -> None:
+    one, two = (settle(each, *random_slot(3)).balance for each in (params, of_two(params)))
+    assert torch.equal(one[:, :3], two[:, :3]) and torch.equal(one[:, 4:], two[:, 5:])
+    assert torch.equal(one[:, 3], two[:, 3] + two[:, 4]) and bool(two[:, 4].any())
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -208,7 +203,7 @@ def test_the_roles_share_the_system_cost(params: Params, seed: int) -> None:
         shortfall=shortfall.sum(1),
     )
     paid = rewards(settle(params, decision, delivery), costs, discomfort + shortfall)
-    roles = paid.prosumer.sum(1) + paid.aggregator + paid.brp + paid.dso
+    roles = paid.prosumer.sum(1) + paid.aggregator.sum(1) + paid.brp + paid.dso
     torch.testing.assert_close(roles, -costs.total(), rtol=0.0, atol=1e-3)
 
 
@@ -220,7 +215,7 @@ def test_each_role_bears_its_own_cost(params: Params) -> None:
     house_cost = torch.tensor([[1.0, 4.0, 5.0]], dtype=torch.float64).expand(ROWS, 3)
     paid, account = rewards(ledger, costs, house_cost), ledger.balance / 1e6
     torch.testing.assert_close(paid.prosumer, account[:, :3].double() - house_cost, rtol=0.0, atol=1e-5)
-    torch.testing.assert_close(paid.aggregator, account[:, 3].double(), rtol=0.0, atol=1e-5)
+    torch.testing.assert_close(paid.aggregator, account[:, 3:4].double(), rtol=0.0, atol=1e-5)
     torch.testing.assert_close(paid.brp, account[:, 4].double(), rtol=0.0, atol=1e-5)
     torch.testing.assert_close(paid.dso, account[:, 5].double() - 5.0, rtol=0.0, atol=1e-5)
 
