@@ -8,6 +8,7 @@ from totalflex_env.config import EnvConfig
 from totalflex_env.config_files import load
 from totalflex_env.devices.family import DeviceSettings
 from totalflex_env.engine.build import build, draw
+from totalflex_env.grid.network import strengthened
 from totalflex_env.types import Episode, Params, Scenario
 
 
@@ -23,10 +24,9 @@ def large(devices: int, seed: int = 700) -> tuple[Params, Episode]:
     more = [f"--devices.{name}.count={count * factor}" for name, count in counts.items()]
     limited = build(street).params
     world = build(load(EnvConfig, "street", "env", more))
-    grid = limited.grid
     params = replace(
         world.params,
-        grid=replace(grid, base_kva=grid.base_kva * factor, rating_kva=grid.rating_kva * factor),
+        grid=strengthened(limited.grid, factor),
         limited=limited.limited,
         members=limited.members,
     )

@@ -31,8 +31,10 @@ class Ledger:
         if not self.resume or not file.exists():
             return None
         found = pickle.loads(file.read_bytes())
-        if not isinstance(found, Results) or found.seeds != seeds:
-            raise DataError(str(file), "seeds", getattr(found, "seeds", None), f"results of days {list(seeds)}")
+        if not isinstance(found, Results):
+            raise DataError(str(file), "content", type(found).__name__, "Results")
+        if found.seeds != seeds:
+            raise DataError(str(file), "seeds", list(found.seeds), f"results of days {list(seeds)}")
         return found
 
     def keep(self, task: str, results: Results) -> None:

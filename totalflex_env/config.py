@@ -155,7 +155,7 @@ class MarketConfig(Settings):
 
 
 class RewardConfig(Settings):
-    """Weights of the terms of rewards, all in EUR. With all of them at 1 the roles together earn minus the system cost."""
+    """Weights of the terms of rewards, in EUR. With all of them at 1 the roles together earn minus the system cost."""
 
     money: NonNegativeFloat = Field(1.0, description="what the account of a role gains in the ledger")
     comfort: NonNegativeFloat = Field(1.0, description="discomfort and missing stored energy, at their true prices")
@@ -184,8 +184,8 @@ class EnvConfig(Settings):
     reward: RewardConfig = RewardConfig()
     constraints: tuple[Literal["project", "penalty", "mask", "cost", "curtail"], ...] = Field(
         ("project", "penalty"),
-        description="how limits are kept: set-points are projected onto what devices can do (always); violations of the "
-        "grid are priced in rewards; actions without effect are masked; violations are a cost beside the reward "
+        description="how limits are kept: set-points are projected onto what devices can do (always); violations of "
+        "the grid are priced in rewards; actions without effect are masked; violations are a cost beside the reward "
         "(constrained MDP); the DSO curtails after the clearing",
     )
 

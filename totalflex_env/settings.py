@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
-def _range(seeds: str) -> str:
-    first, colon, end = seeds.partition(":")
+def _range(seeds: object) -> str:
+    """A single number reaches this as a whole number, which names no range either."""
+    first, colon, end = (text := str(seeds)).partition(":")
     if not (colon and first.isdigit() and end.isdigit() and int(first) < int(end)):
         raise ValueError("A:B with whole numbers 0 <= A < B")
-    return seeds
+    return text
 
 
-Seeds = Annotated[str, AfterValidator(_range)]
+Seeds = Annotated[str, BeforeValidator(_range)]
 """Days by their seeds: A:B are those of A, A + 1, ... B - 1."""
 
 

@@ -72,11 +72,14 @@ def assign(fleet: Fleet, price: Tensor, width: float) -> Tensor:
 def _bends(price: Tensor, width: float) -> tuple[Any, Tensor]:
     """Return z [T], the slots in rising order of z [T] and of bends [2 T], and the former order [T] once more.
 
-    R bends at z and at z + 1 of every slot; the slots of the latter are counted from T on.
+    R bends at z and at z + 1 of every slot; the slots of the latter are counted from T on. Of slots with the same z the
+    same one comes first in all orders, also where z differ and z + 1 do not: so slots fill up as they begin to fill.
     """
     z = price / width - 0.5
-    order, both = z.argsort(), torch.cat([z, z + 1.0]).argsort()
-    return (z.numpy(), order.numpy(), both.numpy()), order
+    order = z.argsort(stable=True)
+    both = torch.cat([z[order], z[order] + 1.0]).argsort(stable=True)
+    bend = torch.cat([order, order + len(z)])[both]
+    return (z.numpy(), order.numpy(), bend.numpy()), order
 
 
 def _windows(fleet: Fleet) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ phase shifts, shunts, line charging, open switches and parallel elements in them
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -64,6 +65,12 @@ def from_pandapower(net: Net) -> GridModel:
         downstream=torch.tensor(shares_of(circuit, feeder)[np.ix_(elements, nodes)]),
         tree=radial_tree(circuit, feeder, nodes, elements, rated),
     )
+
+
+def strengthened(grid: GridModel, factor: float) -> GridModel:
+    """Return a grid in which `factor` times the power at every node leads to the same voltages and loadings."""
+    tree = replace(grid.tree, current_by_kva=grid.tree.current_by_kva / factor)
+    return replace(grid, base_kva=grid.base_kva * factor, rating_kva=grid.rating_kva * factor, tree=tree)
 
 
 def two_house_feeder() -> Net:

@@ -27,6 +27,7 @@ from totalflex_env.engine.build import episode_of
 from totalflex_env.flexoffer.generate import generate
 from totalflex_env.flexoffer.offers import load, tighten, validate
 from totalflex_env.flexoffer.respond import respond
+from totalflex_env.grid import network
 from totalflex_env.trade_types import FlexOfferBatch, OfferState
 from totalflex_env.types import DeviceState, Episode, Forecast, Params, Scenario, State
 
@@ -54,10 +55,11 @@ def world() -> Params:
 
 
 def params_of(families: tuple[Any, ...], kinds: tuple[str, ...], slots: int) -> Params:
-    """A made-up world without a grid."""
+    """A made-up world behind a grid that limits nothing."""
     nothing, house = torch.zeros(0, dtype=torch.int64), torch.cat([family.house for family in families])
     config = EnvConfig(name="made up", slots=slots)
-    return Params(config, families, kinds, house, nothing, None, nothing, nothing.bool(), 0.25, nothing)  # type: ignore[arg-type]
+    grid = network.from_pandapower(network.two_house_feeder())
+    return Params(config, families, kinds, house, nothing, grid, nothing, nothing.bool(), 0.25, nothing)
 
 
 def day(seed: int) -> Scenario:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from totalflex_env.errors import OfferError
+from totalflex_env.flexoffer import makers
 from totalflex_env.flexoffer.exact import aggregate_exact
 from totalflex_env.flexoffer.kinds import Members, to_kwh
 from totalflex_env.flexoffer.members import expand, select
 from totalflex_env.flexoffer.membership import Answer, contains
-from totalflex_env.flexoffer.smooth import assignments, prepare, respond_smoothly
+from totalflex_env.flexoffer.smooth import answer, assignments, prepare, respond_smoothly
 from totalflex_env.flexoffer.support import support
 
 SEEDS = st.integers(0, 10_000)
@@ -48,6 +49,22 @@ def test_gradients_agree_with_differences(random_members: Callable[..., Members]
     aggregate = aggregate_exact(random_members(seed, 1, SLOTS, (*CONVEX, "programmes")))
     price = prices(seed).requires_grad_()
     assert torch.autograd.gradcheck(lambda p: respond_smoothly(aggregate, p, 0.7), (price,), atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=20)
+@given(seed=SEEDS)
+def test_where_prices_are_equal_what_is_taken_still_falls_as_they_rise(seed: int) -> None:
+    """Vehicles that need every slot or none of them, at prices of two values: kinks of all kinds."""
+    draw = torch.Generator().manual_seed(seed)
+    arrival = torch.randint(0, 6, (12,), generator=draw)
+    departure = arrival + torch.randint(1, 7, (12,), generator=draw)
+    need = (torch.rand(12, generator=draw) * (departure - arrival + 1)).floor().double()
+    spare = torch.randint(0, 2, (12,), generator=draw)
+    cars = makers.vehicles(makers.numbered(12), 12, (arrival, departure), torch.ones(12), (need - spare, need + spare))
+    price = torch.randint(0, 2, (12,), generator=draw).double()
+    derivative = answer(prepare(cars), price, 1.0)[1]
+    assert torch.equal(derivative, derivative.mT)
+    assert torch.linalg.eigvalsh(derivative).amax() < 1e-9
 
 
 @settings(max_examples=10)

@@ -26,3 +26,12 @@ def test_with_gradients_the_fixed_point_answers() -> None:
     assert active.grad is not None and (active.grad[0] < 0.0).all()
     with torch.no_grad():
         assert not solvers.solve(GRID, active, torch.zeros_like(active)).voltage.requires_grad
+
+
+def test_a_stronger_grid_carries_more_alike_in_both_solvers() -> None:
+    active, strong = torch.tensor([[0.0, 8.0, 11.0]], dtype=torch.float64), network.strengthened(GRID, 50.0)
+    expected = tree.solve(GRID, active, 0.2 * active)
+    for found in (tree.solve, power_flow.solve):
+        flow = found(strong, 50.0 * active, 10.0 * active)
+        torch.testing.assert_close(flow.voltage, expected.voltage, rtol=0.0, atol=1e-7)
+        torch.testing.assert_close(flow.loading, expected.loading, rtol=0.0, atol=1e-6)
