@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from baselines import catalog, foresight, rolling
+from baselines.account import Account, account
 from policies import checkpoint
 from policies.config import EvaluateConfig, environment
 from policies.ledger import Ledger
@@ -34,9 +35,9 @@ from totalflex_env.errors import exit_on_error
 from totalflex_env.evaluation import mechanism_report, mechanisms, metrics, report
 from totalflex_env.evaluation.figures import Clock
 from totalflex_env.evaluation.mechanisms import MechanismsConfig
-from totalflex_env.evaluation.protocol import measure, try_policy
-from totalflex_env.evaluation.results import Program, Results, concatenate
-from totalflex_env.types import Policy
+from totalflex_env.evaluation.protocol import measure, power_kw, try_policy
+from totalflex_env.evaluation.results import CAUSES, Array, Program, Results, concatenate
+from totalflex_env.types import Params, Policy
 from totalflex_env.units import SLOT_HOURS
 
 FORESIGHT, ROLLING = "foresight_milp", "rolling_milp"
@@ -192,25 +193,33 @@ def run(task: Task) -> Results:
         return foresee(here, task.seeds)
     policy = make(task.policy)
     results = try_policy(here, task.seeds, policy)
-    if not isinstance(policy, rolling.RollingMilp):
+    if not isinstance(policy, rolling.RollingMilp) or policy.day_ahead is None:
         return results
-    return replace(results, program=first_plans(policy.solves))
+    return replace(results, program=first_plans(here.params, policy.nominated, policy.day_ahead))
 
 
 def foresee(world: World, seeds: Sequence[int]) -> Results:
     """Return what perfect foresight does: its plans, replayed in the engine."""
     episode = draw(world, seeds)
     found = catalog.foresight(world.params, episode)
-    program = Program(found.planned_cost_eur.numpy(), found.bound_eur.numpy(), found.mip_gap.numpy())
+    proved = found.planned_cost_eur.numpy(), found.bound_eur.numpy(), found.mip_gap.numpy()
+    program = as_program(world.params, proved, account(world.params, episode.actual, found.energy_kwh))
     seconds = found.seconds.numpy() / episode.actual.spot.shape[1]
     return replace(measure(world.params, seeds, episode.actual, found.trace), decision_seconds=seconds, program=program)
 
 
-def first_plans(solves: Sequence[rolling.Solve]) -> Program:
-    """Return what the rolling optimiser says of the plans that it began each day with."""
-    first = [solve for solve in solves if solve.slot == 0]
-    cost, gap = np.array([solve.cost_eur for solve in first]), np.array([solve.gap_eur for solve in first])
-    return Program(cost, cost - gap, gap / np.maximum(1.0, np.abs(cost)))
+def first_plans(params: Params, solves: Sequence[rolling.Solve], day_ahead: Account) -> Program:
+    """Return what the rolling optimiser says of the plans that it nominated, one a day."""
+    cost, gap = np.array([solve.cost_eur for solve in solves]), np.array([solve.gap_eur for solve in solves])
+    return as_program(params, (cost, cost - gap, gap / np.maximum(1.0, np.abs(cost))), day_ahead)
+
+
+def as_program(params: Params, proved: tuple[Array, Array, Array], plan: Account) -> Program:
+    """Return planned cost, bound and gap that a solver proved, beside what the plans come to."""
+    power = power_kw(params, plan.scenario, plan.energy_kwh)
+    causes = np.stack([vars(plan.costs)[cause].numpy() for cause in CAUSES], axis=1)
+    net_kw = (plan.net_kwh / params.slot_hours).numpy()
+    return Program(*proved, causes, power.numpy(), net_kw, plan.loading.numpy())
 
 
 def bounded(results: dict[str, Results]) -> dict[str, Results]:

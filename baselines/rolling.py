@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from baselines.account import Account, account
 from baselines.deviation import deviation
 from baselines.planner import Plan, Planner
 from baselines.program import Task
@@ -55,6 +56,8 @@ class RollingMilp:
     def __init__(self, effort: Effort = EFFORT, plan_every: int = PLAN_EVERY) -> None:
         self.plan_every = plan_every
         self.solves: list[Solve] = []  # of the day
+        self.day_ahead: Account | None = None  # what the plans that were nominated last come to
+        self.nominated: list[Solve] = []  # these plans
         self._planner = Planner(effort)
         self._frame: _Frame
         self._plan_kwh: Tensor  # [B, T, N]
@@ -65,6 +68,8 @@ class RollingMilp:
         self.reset(situation)
         scenario = _known(situation)
         plans = [self._plan(situation, scenario, row, None) for row in range(len(scenario.spot))]
+        self.nominated = self.solves
+        self.day_ahead = account(self._frame.params, scenario, torch.stack([plan.energy_kwh for plan in plans]))
         return torch.stack([plan.net_kwh for plan in plans]).to(situation.nomination_kwh)
 
     def reset(self, situation: Situation) -> None:

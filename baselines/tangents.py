@@ -19,6 +19,9 @@ from totalflex_env.types import Params, Scenario
 RAY_POINTS = 9
 """Points looked at on the way from least to full power."""
 
+ENTRIES = 2e7
+"""Numbers in the largest matrices that are held at once while a grid is linearised."""
+
 WATCHED_LOADING = 1.25
 """Nodes are left out whose voltage stays inside the band wherever no limited element is loaded beyond this."""
 
@@ -58,9 +61,15 @@ def tangents(params: Params, scenario: Scenario, node: Tensor) -> Tangents:
     least, most = (power[0, :, None, None] for power in _ends(params, scenario))
     power = least + contact[..., None] * (most - least)
     reactive = (scenario.base_kvarh[0, :, None, None] / params.slot_hours).expand_as(power)
-    active, reactive = (_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive))
-    found = linear.linearise(params.grid, active, reactive)
-    size, limited = contact.shape, torch.arange(len(params.limited))
+    count = max(1, round(ENTRIES / (contact[0].numel() * len(params.grid.node_names) ** 2)))
+    parts = [_touching(params, node, *pair) for pair in zip(power.split(count), reactive.split(count))]
+    return _joined(parts)
+
+
+def _touching(params: Params, node: Tensor, power: Tensor, reactive: Tensor) -> Tangents:
+    """Return the tangents of some slots, at powers [T, L + 1, C, P] in kW and kvar."""
+    size, limited = power.shape[:3], torch.arange(len(params.limited))
+    found = linear.linearise(params.grid, *(_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive)))
     values, slopes = found.loading0.unflatten(0, size), found.d_loading_d_kw[..., params.node].unflatten(0, size)
     loading_slope = slopes[:, limited, :, params.limited].movedim(0, 1)
     voltage_slope = found.d_voltage_d_kw[..., params.node].unflatten(0, size)[:, -1][:, :, node].transpose(1, 2)
@@ -73,6 +82,12 @@ def tangents(params: Params, scenario: Scenario, node: Tensor) -> Tangents:
         voltage=voltage - (voltage_slope * power[:, -1:]).sum(dim=-1),
         voltage_slope=voltage_slope,
     )
+
+
+def _joined(parts: list[Tangents]) -> Tangents:
+    """Return the tangents of slots one after the other as one record."""
+    series = {name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0]) if name != "node"}
+    return Tangents(**series, node=parts[0].node)
 
 
 def loading_at(tangents: Tangents, power: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ TRANSFORMER_SHARE = 0.4
 
 
 class Timer:
-    """Vehicles charge at night and share a fixed part of the transformer; all other devices are left alone."""
+    """Vehicles at home charge at night and share a fixed part of the transformer; all other devices are left alone."""
 
     def reset(self, situation: Situation) -> None:
         """Nothing is remembered."""
@@ -29,7 +29,7 @@ class Timer:
         place = fleet.find(params, Storage)
         if place is not None:
             lower, upper = situation.lower[:, place.at], situation.upper[:, place.at]
-            vehicles = place.family.session
+            vehicles = place.family.session & (place.family.park < 0)
             waiting = (upper > 0.0) & vehicles
             share = budget_kwh(params) / waiting.sum(dim=1, keepdim=True).clamp(min=1)
             charge = torch.minimum(upper, share.to(upper)) if is_night(params, situation.state.slot) else lower

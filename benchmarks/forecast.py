@@ -22,12 +22,13 @@ from totalflex_env.devices.heat_pump import HeatPumpConfig
 from totalflex_env.engine.build import build
 from totalflex_env.evaluation import congestion, scorecard
 from totalflex_env.evaluation.backtest import Scorecard, Setting, backtest
-from totalflex_env.evaluation.congestion import Forecaster
+from totalflex_env.evaluation.congestion import Forecaster, Injections
 from totalflex_env.evaluation.ensemble import archive
 
 SCENARIOS = 1000
-FRESH = 50_000  # first seed of the days of test: nothing was chosen or fitted with these in view
+FRESH = 700_000  # first seed of the days of test: nothing was chosen or fitted with these in view
 TRANSFORMER = ("trafo", 0)
+STRICT = 0.95
 
 
 def figures(full: bool) -> Iterator[Figure]:
@@ -45,12 +46,13 @@ def speed() -> Iterator[Figure]:
     world = build(config)
     forecaster = Forecaster(world, archive(world.source, range(SCENARIOS)), catalog.make("price_greedy"), SCENARIOS)
     _, expected = world.source.draw([SCENARIOS])
-    power, params = congestion.injections(forecaster, expected), world.params
-    flow = cpu_seconds(lambda: congestion.forecast_on(params.grid, params.node, power), repeats=3)
+    drawn: list[Injections] = []  # both steps of `congestion.foresee` are timed on their own
+    scenarios = cpu_seconds(lambda: drawn.append(congestion.injections(forecaster, expected)), repeats=1)
+    grid, node = world.params.grid, world.params.node
+    flow = cpu_seconds(lambda: congestion.forecast_on(grid, node, drawn[0]), repeats=3)
     case = f"{SCENARIOS}x{config.slots}"
     yield Figure(f"load_flow_s:{case}", flow, "s", better="lower", target=1.0)
-    total = cpu_seconds(lambda: congestion.foresee(forecaster, expected), repeats=1)
-    yield Figure(f"total_s:{case}", total, "s", better="lower", target=5.0)
+    yield Figure(f"total_s:{case}", scenarios + flow, "s", better="lower", target=5.0)
 
 
 def settings(full: bool) -> dict[str, Setting]:
@@ -59,18 +61,19 @@ def settings(full: bool) -> dict[str, Setting]:
     rural = EnvConfig(name="rural1_2", grid=GridConfig(code="1-LV-rural1--2-sw"), scenario=summer)
     sun = Setting(rural, catalog.make("default_schedule"), 1500, 40, 100, scenarios=60, first_test_seed=FRESH)
     street = config_files.load(EnvConfig, "street", "env")
-    greedy = Setting(street, catalog.make("price_greedy"), 800, 40, 40, scenarios=60, first_test_seed=FRESH)
+    greedy = Setting(street, catalog.make("price_greedy"), 800, 60, 80, scenarios=40, first_test_seed=FRESH)
     if full:
         sun = replace(sun, archive_days=4000, validation_days=100, test_days=400, scenarios=200)
-        greedy = replace(greedy, archive_days=2000, validation_days=60, test_days=120, scenarios=200)
+        greedy = replace(greedy, archive_days=2000, validation_days=100, test_days=160, scenarios=200)
     return {"rural1_2": sun, "street": greedy}
 
 
 def quality(name: str, card: Scorecard) -> Iterator[Figure]:
     """Yield coverage, which must lie between two bounds, and scores beside those of the better rival.
 
-    Effective recall is near 1 for whoever expects the right day; the pinball loss of the loading (all quantiles) and
-    the Brier score of an overload (a rival is sure of it, or of none) tell forecasts apart.
+    Effective recall at a precision of 0.8 is near 1 for whoever expects the right day; recall at a higher precision,
+    the pinball loss of the loading (all quantiles) and the Brier score of an overload (a rival is sure of it, or of
+    none) tell forecasts apart.
     """
     yield Figure(f"coverage_90:{name}", card.coverage, "", better="higher", target=0.85)
     yield Figure(f"coverage_90_at_most:{name}", card.coverage, "", better="lower", target=0.95)
@@ -85,6 +88,11 @@ def quality(name: str, card: Scorecard) -> Iterator[Figure]:
         rival=rivals[best].at_precision.recall,
         rival_name=best,
     )
+    found, *others = (
+        scorecard.most_found(each.score, card.outcome, STRICT).recall for each in (card.forecast, *rivals.values())
+    )
+    most = max(others)
+    yield Figure(f"recall_at_precision_{STRICT}:{name}", found, "", "higher", most, most, [*rivals][others.index(most)])
     losses = {rival: scorecard.pinball(card.levels, rivals[rival].quantiles, card.outcome) for rival in rivals}
     ours = scorecard.pinball(card.levels, card.forecast.quantiles, card.outcome)
     yield _below_the_best(f"pinball:{name}", ours, losses)

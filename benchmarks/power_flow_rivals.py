@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import lightsim2grid.gridmodel
+import lightsim2grid.network
 import lightsim2grid.timeSerie
 import numpy as np
 import pandapower as pp
@@ -98,7 +98,7 @@ def lightsim2grid_model(net: checks.Net, grid: GridModel) -> Callable[[Tensor, T
     """
     net = with_one_load_per_node(net, grid)
     with warnings.catch_warnings(action="ignore"):  # it says that it turns the external grid into a generator
-        model = lightsim2grid.gridmodel.init_from_pandapower(net)
+        model = lightsim2grid.network.init_from_pandapower(net)
     start = model.dc_pf(np.ones(len(net.bus), dtype=np.complex128), 10, 1e-8)
     series = lightsim2grid.timeSerie.TimeSeriesCPP(model)
 

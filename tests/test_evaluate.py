@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import evaluate
+from baselines import catalog
 from policies import checkpoint
 from policies.checkpoint import CONTROLS, Provenance
 from policies.network import make_actor
 from totalflex_env.engine.observe import AGGREGATOR_FEATURES
 
-BASELINES = ["default_schedule", "price_greedy", "timer", "rolling_milp", "foresight_milp"]
+BASELINES = [*catalog.POLICIES, "foresight_milp"]
 KEYS = {
     "cost_eur", "score", "score_ci", "causal_score", "causal_score_ci", "overload_minutes", "voltage_minutes",
     "comfort_degree_hours", "unmet_kwh", "decision_seconds",
@@ -84,7 +85,7 @@ def test_processes_do_not_change_the_figures(config: Path, tmp_path: Path) -> No
         (["--seeds", "5:5"], "error: command line: seeds = 5:5: expected A:B with whole numbers 0 <= A < B"),
         (["--seeds", "5"], "error: command line: seeds = 5: expected"),
         (["--policies.2=tymer"], "policy = tymer: expected one of default_schedule, price_greedy, timer"),
-        (["--policies.5=runs/none/policy"], "error: runs/none/policy/policy.json: file = "),
+        (["--policies.7=runs/none/policy"], "error: runs/none/policy/policy.json: file = "),
         (["--policies.0=timer"], "expected 'policies' to hold the references default_schedule"),
         (["--tile=x"], "error: command line: tile = x: expected a known key, the nearest is 'title'"),
     ],
@@ -96,3 +97,50 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
     shown = capsys.readouterr().err
     assert line in shown and shown.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+def policies_of(out: Path) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = json.loads((out / "metrics.json").read_text())["policies"]
+    return found
+
+
+def test_an_interrupted_comparison_goes_on_where_it_was(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off after five of its tasks; the other run is never interrupted."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert evaluate.main([str(config), "--out", str(whole)]) == 0
+    run, tried = evaluate.run, list[evaluate.Task]()
+
+    def interrupted(task: evaluate.Task) -> object:
+        if len(tried) == 5:
+            raise KeyboardInterrupt
+        tried.append(task)
+        return run(task)
+
+    monkeypatch.setattr(evaluate, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.main([str(config), "--out", str(cut)])
+    assert len(list((cut / "days.partial").iterdir())) == 5
+    again = list[evaluate.Task]()
+    monkeypatch.setattr(evaluate, "run", lambda task: again.append(task) or run(task))
+    assert evaluate.main([str(config), "--out", str(cut), "--resume"]) == 0
+    assert not set(again) & set(tried)
+    assert not (cut / "days.partial").exists()
+    for name, figures in policies_of(whole).items():
+        assert policies_of(cut)[name]["cost_eur"] == pytest.approx(figures["cost_eur"], abs=1e-9)
+
+
+def test_every_environment_has_a_folder_of_its_own(config: Path, tmp_path: Path) -> None:
+    """The second one is `tiny` by another name."""
+    other = tmp_path / "other.yaml"
+    other.write_text((Path("configs/env/tiny.yaml").read_text()).replace("name: tiny", "name: other"))
+    config.write_text(config.read_text().replace("env: tiny", f"env: [tiny, {other}]"))
+    assert evaluate.main([str(config), "--seeds", "3:5"]) == 0
+    results = tmp_path / "results"
+    assert {folder.name for folder in results.iterdir()} == {"tiny", "other"}
+    for name in ("tiny", "other"):
+        metrics = json.loads((results / name / "metrics.json").read_text())
+        assert metrics["scenario"] == name
+        assert "Planned and realised: foresight_milp" in (results / name / "report.html").read_text()
+    assert policies_of(results / "tiny")["timer"]["cost_eur"] == policies_of(results / "other")["timer"]["cost_eur"]

@@ -32,6 +32,7 @@ KINDS = {name: {} for name, settings in DevicesConfig() if hasattr(settings, "fa
     "ev with V2G": {"v2g_kw": 7.0, "efficiency": 0.92},
     "hot_water with a rod": {"rod": True, "power_kw": 2.0},
     "pv with reactive power": {"power_factor": 0.9},
+    "charging_park behind a small connection": {"connection_kw": 12.0},
 }
 PROGRAMMES = ("ev_block", "dishwasher", "washing_machine", "dryer", "industry")
 """A start has one price, waiting before it included: their programs cannot forget what is past."""

@@ -113,7 +113,7 @@ def test_trajectories_of_every_scenario_are_feasible_at_equal_cost(name: str, da
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name, days", [("tiny", 500), ("house", 380), ("street", 100), ("village", 12), ("office_industry", 8)]
+    "name, days", [("tiny", 500), ("house", 440), ("street", 50), ("village", 6), ("office_industry", 4)]
 )
 def test_a_thousand_trajectories_are_feasible_at_equal_cost(name: str, days: int) -> None:
     obeyed(compare(world(name), range(2000, 2000 + days), Wander(2)))
@@ -135,9 +135,9 @@ def quick() -> list[Policy]:
 
 
 def test_no_policy_costs_less_than_the_bound() -> None:
-    """Every causal baseline and random policies on a house, few days."""
+    """Every causal baseline and random policies on a house, one day."""
     here = world("house")
-    nobody_beats_the_bound(here, draw(here, range(300, 303)), [*map(catalog.make, catalog.POLICIES), *quick()])
+    nobody_beats_the_bound(here, draw(here, [300]), [*map(catalog.make, catalog.POLICIES), *quick()])
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ from totalflex_env.devices.storage import Sessions, Storage
 class BatteryConfig(DeviceSettings):
     """Stationary batteries with losses in both directions: 90 % are left after a round trip.
 
-    That is what the maker of a common one states, at its alternating-current side (Tesla Powerwall 2, which has 13.5
-    kWh and 5 kW). The smaller size is an assumption.
+    That is what the maker of a common one states, at its alternating-current side (Tesla Powerwall 2). The size is
+    nearly that of a system in the battery library bslib, 3.6 kW and 8.9 kWh.
     """
 
     family: ClassVar[type[Storage]] = Storage

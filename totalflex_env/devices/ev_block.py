@@ -25,8 +25,8 @@ class EvBlockConfig(DeviceSettings):
     arrival_hour: float = Field(17.0, ge=12.0, lt=36.0, description="mean local hour of plugging in")
     arrival_spread_h: NonNegativeFloat = Field(0.8, description="standard deviation of the arrival")
     departure_hour: float = Field(30.5, description="local hour by which the block has ended")
-    need_median_kwh: PositiveFloat = 8.0
-    need_log_spread: NonNegativeFloat = Field(0.5, description="standard deviation of the logarithm of the need")
+    need_median_kwh: PositiveFloat = 10.0
+    need_log_spread: NonNegativeFloat = Field(0.6, description="standard deviation of the logarithm of the need")
     need_max_kwh: PositiveFloat = 30.0
     delay_price: NonNegativeFloat = Field(0.0, description="EUR per slot that the start is put off")
 

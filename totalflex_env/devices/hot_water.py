@@ -19,8 +19,8 @@ from totalflex_env.units import SLOTS_PER_DAY
 
 KWH_PER_LITRE_AND_KELVIN = 4.186 / 3600.0
 
-TAPPING = ((0.45, 7.5, 1.0), (0.15, 13.0, 1.5), (0.40, 20.0, 1.5))
-"""Share of a day's water, mean local hour and spread in hours: an assumption."""
+TAPPING = ((0.46, 8.7, 1.2), (0.17, 13.0, 1.5), (0.37, 20.1, 2.1))
+"""Share of a day's water, mean local hour and spread in hours, as people take showers and baths (Aerts, in StROBe)."""
 
 TAPS = 23
 """Draws of a household a day, as many as load profile M of Regulation (EU) 812/2013 has."""

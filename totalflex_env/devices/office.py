@@ -20,8 +20,8 @@ class OfficeConfig(DeviceSettings):
     """Offices with a reversible heat pump, gains of people and machines, and comfort that matters while they are there.
 
     Per square metre: heat capacity of a medium building and the coupling of its mass after ISO 13790; comfort is
-    category II of EN 16798-1, and the gain is what its Annex C gives non-residential buildings on average in the
-    highest hour. The other numbers are assumptions.
+    category II of EN 16798-1; gains, hours and the band of an empty building are those of SIA 2024 as the City Energy
+    Analyst has them. docs/devices.md derives the losses.
     """
 
     family: ClassVar[type[Zone]] = Zone
@@ -37,7 +37,7 @@ class OfficeConfig(DeviceSettings):
     present_hours: tuple[float, float] = Field((8.0, 17.0), description="local hours of work on weekdays")
     presence: tuple[float, float] = Field((0.6, 1.0), description="share of people who come, lowest and highest day")
     occupied_c: tuple[float, float] = Field((20.0, 26.0), description="comfort band while people are there")
-    empty_c: tuple[float, float] = Field((16.0, 30.0), description="band while nobody is there")
+    empty_c: tuple[float, float] = Field((12.0, 28.0), description="band while nobody is there")
     setpoints_c: tuple[float, float] = Field((22.0, 19.0), description="set-point while people are there, and not")
     flow_c: float = Field(40.0, description="supply temperature that the coefficient of performance refers to")
     cooling_above_c: float = Field(15.0, description="outdoor temperature from which the heat pump cools")

@@ -16,6 +16,7 @@ from totalflex_env.batch import concatenate_rows
 from totalflex_env.devices import storage_bid, storage_offer, storage_program
 from totalflex_env.devices.bidding import Bid, View
 from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
+from totalflex_env.devices.storage_park import Parks
 from totalflex_env.linear_types import LinearBlock
 from totalflex_env.trade_types import FlexOfferBatch
 
@@ -89,7 +90,7 @@ class Storage(Family[Sessions, Stored, None]):
         """Return the sessions that have begun as they are, the others as expected; overdue ones come in the next slot.
 
         A late vehicle stays as long as it needs. One that has not come before the end of an expected session is not
-        expected any more where further sessions follow.
+        expected any more where further sessions follow, and none is expected before the one that is there leaves.
         """
         return _known(self, actual, expected, slot, slots)
 
@@ -122,30 +123,31 @@ class Storage(Family[Sessions, Stored, None]):
         here = (session.arrival <= slot) & (slot < session.departure)
         lower, upper = torch.where(here, lower, 0.0), torch.where(here, upper, 0.0)
         wanted = torch.where(self.session, self.grid_energy((session.need_kwh - stored).clamp(min=0.0)), 0.0)
-        return Range(lower, upper, self.shared(torch.minimum(torch.maximum(wanted, lower), upper)))
+        return Range(lower, upper, self.parks.shared(torch.minimum(torch.maximum(wanted, lower), upper), lower))
 
     def snap(self, energy: Tensor, allowed: Range) -> Tensor:
         """Return the energy [B, n] kWh nearest to the one asked for within limits and shared connections."""
-        return self.shared(torch.minimum(torch.maximum(energy, allowed.lower), allowed.upper))
-
-    def shared(self, energy: Tensor) -> Tensor:
-        """Return the energy [..., n] kWh cut, all of a park alike, to what its connection carries."""
-        if len(self.connection_kwh) == 0:
-            return energy
-        member = self._members().to(energy)
-        drawn = energy.clamp(min=0.0) @ member.T
-        share = (self.connection_kwh / drawn.clamp(min=1e-12)).clamp(max=1.0)
-        return torch.where((self.park >= 0) & (energy > 0.0), energy * (share @ member), energy)
-
-    def _members(self) -> Tensor:
-        """Return which storages share each connection [G, n] bool."""
-        return self.park == torch.arange(len(self.connection_kwh), device=self.park.device)[:, None]
+        return self.parks.shared(torch.minimum(torch.maximum(energy, allowed.lower), allowed.upper), allowed.lower)
 
     def level_bounds(self, session: Sessions, slot: int) -> tuple[Tensor, Tensor]:
         """Return the stored energy [B, n] after `slot` that still allows for the need, and the most to be stored."""
         slots_left = (session.departure - slot - 1).clamp(min=0)
         reachable = slots_left * self.sure_kwh * self.charge_efficiency
-        return (session.need_kwh - reachable).clamp(min=0.0), self.ceiling(session.need_kwh)
+        promised = self.parks.promised(session.need_kwh, session.stored_kwh, session.departure - session.arrival)
+        return (promised - reachable).clamp(min=0.0), self.ceiling(session.need_kwh)
+
+    def floors(self, rest: Rest[Sessions, Stored, None]) -> Tensor:
+        """Return what vehicles in parks hold at least [K, n, T] kWh after each slot if all is as known."""
+        slot, first = torch.arange(rest.slots), rest.slot
+        now = self.stored(rest.state, rest.habits, first)
+        arrival, departure, need, stored = (part[0] for part in vars(rest.habits).values())
+        promised, sure = self.parks.promised(need, stored, departure - arrival), self.parks.sure_kwh[:, None]
+        begun = arrival <= first
+        since = slot - torch.where(begun, first, arrival)[..., None] + 1
+        within = torch.where(begun, now, stored)[..., None] + since * sure
+        floor = torch.minimum(promised[..., None] - (departure[..., None] - slot - 1) * sure, within).clamp(min=0.0)
+        here = (arrival[..., None] <= slot) & (slot < departure[..., None]) & (slot >= first)
+        return torch.where(here & (self.park >= 0)[:, None], floor, 0.0)
 
     def ceiling(self, need_kwh: Tensor) -> Tensor:
         """Return the most that may be stored [..., n] kWh by storages with these needs [..., n]."""
@@ -190,19 +192,11 @@ class Storage(Family[Sessions, Stored, None]):
                 ceiling_kwh=self.ceiling(session.need_kwh[0]),
                 default=alone,
                 stored_kwh=torch.stack([state.stored_kwh[0] for state in states], dim=1),
-                most_kwh=self._fair(alone),
+                most_kwh=self.parks.fair(self.charge_kwh, alone),
+                floor_kwh=self.floors(rest).sum(dim=0)[:, rest.slot :],
             ),
             self._rates(),
         )
-
-    def _fair(self, default: Tensor) -> Tensor:
-        """Return power [n, W] kWh that all storages of a park may take at once, no less than their default [n, W]."""
-        most = self.charge_kwh[:, None].expand_as(default)
-        if len(self.connection_kwh) == 0:
-            return most
-        member = self._members().to(default)
-        spare = (self.connection_kwh[:, None] - member @ default).clamp(min=0.0) / member.sum(dim=1, keepdim=True)
-        return torch.where((self.park >= 0)[:, None], torch.minimum(most, default + member.T @ spare), most)
 
     def linear(self, rest: Rest[Sessions, Stored, None]) -> LinearBlock:
         """Return the storages as a linear program; see `storage_program`."""
@@ -220,11 +214,12 @@ class Storage(Family[Sessions, Stored, None]):
                 ends=time == departure[..., None] - 1,
                 now=now,
                 begin=begin,
+                floor=self.floors(rest),
                 ceiling=torch.maximum(self.ceiling(need), begin),
                 target=torch.where(self.session, need * due, habits.stored_kwh[0]),
                 price=torch.where(self.session, self.unmet_price * due, refill),
                 wasteful=rest.wasteful,
-                member=self._members(),
+                member=self.parks.members(),
                 connection_kwh=self.connection_kwh,
             ),
             self._rates(),
@@ -249,9 +244,14 @@ class Storage(Family[Sessions, Stored, None]):
             arrival=session.arrival,
             departure=session.departure,
             missing_kwh=torch.where((session.departure > view.slot) & self.session, missing, 0.0),
-            charge_kwh=self.charge_kwh,
+            charge_kwh=self.sure_kwh,
             session=self.session,
         )
+
+    @property
+    def parks(self) -> Parks:
+        """Which storages share connections."""
+        return Parks(self.park, self.connection_kwh, self.sure_kwh * self.charge_efficiency)
 
     def _rates(self) -> storage_program.Rates:
         return storage_program.Rates(
@@ -275,10 +275,12 @@ def _known(storage: Storage, actual: Sessions, expected: Sessions, slot: int, sl
     needed = torch.ceil((expected.need_kwh - expected.stored_kwh) / charge_kwh - 1e-6).long()
     departure = torch.maximum(expected.departure, arrival + needed).clamp(max=slots)
     if arrival.shape[1] > 1:
+        free = torch.where(there, actual.departure, slot + 1).amax(dim=1, keepdim=True)
         following = torch.cat([expected.arrival[:, 1:], torch.full_like(arrival[:, :1], slots)], dim=1)
-        over = expected.departure <= slot + 1
+        over, arrival = expected.departure <= slot + 1, torch.maximum(arrival, free).clamp(max=slots)
+        departure = torch.minimum(departure, torch.maximum(following, free)).clamp(max=slots)
+        departure = torch.where(over, slot, torch.maximum(departure, arrival))
         arrival = torch.where(over, slot, arrival)
-        departure = torch.where(over, slot, torch.minimum(departure, following.clamp(min=slot + 1)))
     need = torch.minimum(expected.need_kwh, expected.stored_kwh + (departure - arrival) * charge_kwh)
     return Sessions(
         arrival=torch.where(there, actual.arrival, arrival),

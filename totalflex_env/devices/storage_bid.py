@@ -25,7 +25,7 @@ class Needs:
     arrival: Tensor  # [B, n] int64
     departure: Tensor  # [B, n] int64
     missing_kwh: Tensor  # [B, n] at the house, 0 for what is no vehicle
-    charge_kwh: Tensor  # [n] most per slot
+    charge_kwh: Tensor  # [n] most per slot that can be counted on
     session: Tensor  # [n] bool, is a vehicle
 
     def connected(self, slot: int) -> Tensor:

@@ -28,6 +28,7 @@ class Stay:
     default: Tensor  # [n, W] energy left alone
     stored_kwh: Tensor  # [n, W] what is stored after each slot then
     most_kwh: Tensor  # [n, W] most energy in each slot
+    floor_kwh: Tensor  # [n, W] least stored after each slot
 
 
 def offer(stay: Stay, rates: Rates) -> FlexOfferBatch:
@@ -40,7 +41,7 @@ def offer(stay: Stay, rates: Rates) -> FlexOfferBatch:
     slices = stay.departure.clamp(max=stay.slot + stay.default.shape[1]) - stay.slot
     now, step = stay.now_kwh[:, None], torch.arange(1, stay.default.shape[1] + 1, device=slices.device)
     last = step == slices[:, None]
-    need = torch.where(last, torch.minimum(stay.need_kwh[:, None], stay.stored_kwh), 0.0)
+    need = torch.where(last, torch.minimum(stay.need_kwh[:, None], stay.stored_kwh), stay.floor_kwh)
     spare = torch.where(step <= slices[:, None], (stay.stored_kwh - need) / step, torch.inf).amin(1).clamp(min=0.0)
     efficiency = rates.charge_efficiency, rates.discharge_efficiency
     cycle = cycling(rates.charge_kwh, rates.discharge_kwh, efficiency, spare)
@@ -48,14 +49,15 @@ def offer(stay: Stay, rates: Rates) -> FlexOfferBatch:
     highest = (room / rates.charge_efficiency[:, None]).expand_as(stay.default)
     lowest = (need - now + step * cycle.loss[:, None]) / cycle.gain[:, None]
     offers = fixed(stay.slot, stay.house, slices, stay.default)
-    both_ways, inside = (cycle.discharge > 0.0)[:, None], step <= slices[:, None]
+    inside = step <= slices[:, None]
+    bounded = ((cycle.discharge > 0.0) | (stay.floor_kwh > 0.0).any(dim=1))[:, None]
     offers = replace(
         offers,
         lower=torch.where(inside, -cycle.discharge[:, None], 0.0),
         upper=torch.where(inside, stay.most_kwh, 0.0),
         total_lower=torch.where(last, lowest, 0.0).sum(1),
         total_upper=highest[:, -1],
-        level_lower=torch.where(inside & both_ways, lowest, -torch.inf),
-        level_upper=torch.where(inside & both_ways, highest, torch.inf),
+        level_lower=torch.where(inside & bounded, lowest, -torch.inf),
+        level_upper=torch.where(inside & bounded, highest, torch.inf),
     )
     return take_rows(offers, (stay.arrival <= stay.slot) & (slices > 0))

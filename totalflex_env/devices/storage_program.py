@@ -30,6 +30,7 @@ class Task:
     ends: Tensor  # [K, n, T] bool, the last slot of a session
     now: Tensor  # [n] kWh stored
     begin: Tensor  # [K, n] kWh stored at the start of a session, now if it has begun
+    floor: Tensor  # [K, n, T] least stored energy after each slot, above zero in parks alone
     ceiling: Tensor  # [K, n] most stored energy
     target: Tensor  # [K, n] stored energy wanted in the end: the need, or what a battery held at the start
     price: Tensor  # [K, n] EUR per kWh of stored energy missing in the end
@@ -47,36 +48,44 @@ def linear(task: Task, rates: Rates) -> LinearBlock:
 
 
 def _charging(task: Task, rates: Rates, which: Tensor) -> LinearBlock:
-    """Storages that give nothing back: only the sum of their charging counts. Variables: charge [C, T], missing [K, C].
+    """Storages that give nothing back: outside parks, only the sum of their charging counts.
 
-    Where there is one session only, it is the only one in which anything can be charged.
+    Variables: charge [C, T], missing [K, C], and of the M vehicles in parks what is stored [M, T]. Where there is one
+    session only, it is the only one in which anything can be charged.
     """
     sessions, slots = task.here.shape[0], task.here.shape[2]
-    charge, missing = places((len(which), slots), (sessions, len(which)))
-    reach, fit, joint = places(tuple(missing.shape), tuple(missing.shape), (len(task.member), slots))
     park, inside = torch.nonzero(task.member[:, which], as_tuple=True)
+    parked = (len(park), slots)
+    charge, missing, level = places((len(which), slots), (sessions, len(which)), parked)
+    reach, fit, joint, balance = places(tuple(missing.shape), tuple(missing.shape), (len(task.member), slots), parked)
     carried = task.connection_kwh[:, None].expand(-1, slots)
+    _, arrived, kept, _ = _levels(task, which[inside])
+    floor = task.floor[:, which[inside]].sum(dim=0)
     gain = rates.charge_efficiency[which, None] * (task.here[:, which] if sessions > 1 else 1.0)
     begin, endless = task.begin[:, which], torch.full(missing.shape, torch.inf)
     connected = task.here[:, which].any(dim=0)
     return LinearBlock(
-        cost=flat(torch.zeros(charge.shape), task.price[:, which]),
-        lower=torch.zeros(charge.numel() + missing.numel(), dtype=torch.float64),
-        upper=flat(rates.charge_kwh[which, None] * connected, endless),
-        integer=torch.zeros(charge.numel() + missing.numel(), dtype=torch.bool),
+        cost=flat(torch.zeros(charge.shape), task.price[:, which], torch.zeros(parked)),
+        lower=flat(torch.zeros(charge.numel() + missing.numel()), floor),
+        upper=flat(rates.charge_kwh[which, None] * connected, endless, torch.full(parked, torch.inf)),
+        integer=torch.zeros(charge.numel() + missing.numel() + level.numel(), dtype=torch.bool),
         rows=matrix(
             (reach[..., None], charge, gain),
             (reach, missing, 1.0),
             (fit[..., None], charge, gain),
             (joint[park], charge[inside], 1.0),
+            (balance, level, 1.0),
+            (balance[:, 1:], level[:, :-1], -kept[:, 1:]),
+            (balance, charge[inside], -rates.charge_efficiency[which[inside], None]),
         ),
-        row_lower=flat(task.target[:, which] - begin, -endless, torch.full(carried.shape, -torch.inf)),
-        row_upper=flat(endless, task.ceiling[:, which] - begin, carried),
+        row_lower=flat(task.target[:, which] - begin, -endless, torch.full(carried.shape, -torch.inf), arrived),
+        row_upper=flat(endless, task.ceiling[:, which] - begin, carried, arrived),
         energy=energy_map((torch.arange(slots), which[:, None], charge, 1.0)),
         row_names=(
             ("energy needed at departure", reach.numel()),
             ("room for energy", fit.numel()),
             ("shared connection", joint.numel()),
+            ("energy stored in a park", balance.numel()),
         ),
     )
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from totalflex_env.devices import zone_offer, zone_program
+from totalflex_env.devices import zone_guard, zone_offer, zone_program
 from totalflex_env.devices.circuit import Circuit, solve
 from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
 from totalflex_env.devices.thermal import COP_LOSS_PER_KELVIN, coefficient_of_performance
+from totalflex_env.devices.zone_guard import Envelope
 from totalflex_env.linear_types import LinearBlock
 from totalflex_env.trade_types import FlexOfferBatch
 
@@ -41,14 +42,6 @@ class Warmth:
 
     air: Tensor  # [B, n]
     mass: Tensor  # [B, n]
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """Temperatures of the air from which comfort can be kept to the end of the episode, robustly."""
-
-    floor: Tensor  # [B, T + 1, n]
-    ceiling: Tensor  # [B, T + 1, n]
 
 
 @dataclass(frozen=True)
@@ -131,31 +124,18 @@ class Zone(Family[Rooms, Warmth, Envelope]):
         return Rooms(outdoors=outdoors, sun=sun, start=expected.start, **people)
 
     def guard(self, expected: Rooms) -> Envelope:
-        """Return floor and ceiling of the air from which comfort can be kept to the end of the episode.
-
-        The mass is somewhere between what it becomes while the air is as cold and as warm as it may be. With it at its
-        worst, full power must hold the floor at the coldest weather within the margin, and the ceiling at the warmest.
-        """
+        """Return the comfort bands, and the coldest and warmest weather within the margin with the pump against it."""
         around, margin = self.around(expected), torch.where(self.sheltered, 0.0, self.margin_k)
-        cold, warm = (self.drift(expected, around + sign * margin, slice(None)) for sign in (-1.0, 1.0))
         effect = self.effect(expected.outdoors) * (1.0 - COP_LOSS_PER_KELVIN * margin) * self.power_kwh
-        coldest = [expected.start[:, 1]]
-        warmest = [expected.start[:, 1]]
-        for t in range(around.shape[1] - 1):
-            low, high = (self.kept[1, 0] * bound[:, t] for bound in (expected.lower, expected.upper))
-            pull, push = (self.by_heat[1] * part[:, t] for part in (effect.clamp(max=0.0), effect.clamp(min=0.0)))
-            coldest.append(low + self.kept[1, 1] * coldest[-1] + cold[1, :, t] + pull)
-            warmest.append(high + self.kept[1, 1] * warmest[-1] + warm[1, :, t] + push)
-        lift = self.by_heat[0] * effect
-        floor, ceiling = [expected.lower[:, -1]], [expected.upper[:, -1]]
-        for t in reversed(range(around.shape[1])):
-            before = max(t - 1, 0)
-            rise = self.kept[0, 1] * coldest[t] + cold[0, :, t] + lift[:, t].clamp(min=0.0)
-            fall = self.kept[0, 1] * warmest[t] + warm[0, :, t] + lift[:, t].clamp(max=0.0)
-            ceiling.append(torch.minimum(expected.upper[:, before], (ceiling[-1] - fall) / self.kept[0, 0]))
-            needed = torch.maximum(expected.lower[:, before], (floor[-1] - rise) / self.kept[0, 0])
-            floor.append(torch.minimum(needed, ceiling[-1]))
-        return Envelope(torch.stack(floor[::-1], dim=1), torch.stack(ceiling[::-1], dim=1))
+        full = effect.clamp(min=0.0), effect.clamp(max=0.0)
+        drive = [
+            self.drift(expected, around + sign * margin, slice(None)) + self.by_heat[:, None, None] * heat
+            for sign, heat in zip((-1.0, 1.0), full)
+        ]
+        return Envelope(
+            band=torch.stack([expected.lower, expected.upper], dim=2),
+            drive=torch.stack(drive, dim=1).permute(2, 3, 1, 0, 4).contiguous(),
+        )
 
     def start(self, habits: Rooms) -> Warmth:
         """Return the temperatures at the beginning."""
@@ -171,12 +151,18 @@ class Zone(Family[Rooms, Warmth, Envelope]):
         return Warmth(air, mass)
 
     def limits(self, state: Warmth, habits: Rooms, guard: Envelope, slot: int) -> Range:
-        """Return the range that ends the slot within the envelope, as far as possible; a thermostat is the default."""
-        idle, lift = self.idle(state, habits, slot).air, self.by_heat[0] * self.effect(habits.outdoors[:, slot])
-        ends = [(bound[:, slot + 1] - idle) / lift for bound in (guard.floor, guard.ceiling)]
-        lower = torch.minimum(torch.minimum(*ends).clamp(min=0.0), self.power_kwh)
-        upper = torch.minimum(torch.maximum(*ends).clamp(min=0.0), self.power_kwh)
-        thermostat = (habits.setpoint[:, slot] - idle) / lift
+        """Return the range that keeps comfort ahead, as far as possible; a thermostat is the default.
+
+        What power can still do for comfort goes first: heating is not held back by what it could be too warm later.
+        """
+        idle, effect = self.idle(state, habits, slot), self.effect(habits.outdoors[:, slot])
+        at_rest = torch.stack([idle.air, idle.mass])
+        floors, ceilings = (zone_guard.needs(self.kept, guard, at_rest, self.by_heat, slot) / effect).unbind(dim=1)
+        heating = effect > 0.0
+        least, most = torch.where(heating, floors, ceilings), torch.where(heating, ceilings, floors)
+        lower = torch.minimum(least.amax(dim=0).clamp(min=0.0), self.power_kwh)
+        upper = torch.maximum(torch.minimum(most.amin(dim=0), self.power_kwh), lower)
+        thermostat = (habits.setpoint[:, slot] - idle.air) / (self.by_heat[0] * effect)
         return Range(lower, upper, torch.minimum(torch.maximum(thermostat, lower), upper))
 
     def advance(self, state: Warmth, energy: Tensor, habits: Rooms, slot: int) -> Warmth:
@@ -200,12 +186,15 @@ class Zone(Family[Rooms, Warmth, Envelope]):
     def offer(self, rest: Rest[Rooms, Warmth, Envelope]) -> FlexOfferBatch:
         """Offer any power as long as the energy drawn since now stays near that of the default."""
         default, states = self.left_alone(rest)
-        air = torch.cat([state.air for state in states])
-        floor, ceiling = (bound[0, rest.slot + 1 :] for bound in (rest.guard.floor, rest.guard.ceiling))
+        air, mass = torch.cat([state.air for state in states]), torch.cat([state.mass for state in states])
         effect = self.effect(rest.habits.outdoors[0, rest.slot :])
-        slack = torch.minimum(air - floor, ceiling - air).clamp(min=0.0)
+        ahead = zone_guard.directions(self.kept, rest.slots)
+        floor, ceiling = zone_guard.conditions(self.kept, rest.guard)[..., rest.slot :]
+        level = torch.einsum("rcn,ckn->rnk", ahead, torch.stack([air, mass]))
+        slack = torch.minimum(level - floor, ceiling - level).clamp(min=0.0).permute(0, 2, 1)
         response = zone_offer.responses(self.kept, self.by_heat[:, None] * effect)
-        return zone_offer.offer(rest.slot, zone_offer.Room(self.house, self.power_kwh, default, slack, response))
+        room = zone_offer.Room(self.house, self.power_kwh, default, slack, response, ahead)
+        return zone_offer.offer(rest.slot, room)
 
     def linear(self, rest: Rest[Rooms, Warmth, Envelope]) -> LinearBlock:
         """Return the zones as a linear program; see `zone_program`."""
@@ -223,7 +212,8 @@ class Zone(Family[Rooms, Warmth, Envelope]):
                 drift=drift.movedim(1, 2),
                 lift=(self.by_heat[:, None] * effect).movedim(1, 2),
                 band=(habits.lower[0].T, habits.upper[0].T),
-                envelope=(rest.guard.floor[0, 1:].T, rest.guard.ceiling[0, 1:].T),
+                ahead=zone_guard.directions(self.kept, rest.slots),
+                conditions=zone_guard.conditions(self.kept, rest.guard),
                 content=self.capacity / mean,
                 start=(self.capacity * habits.start[0]).sum(dim=0) / mean,
                 degree_hour_price=self.degree_hour_price,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from totalflex_env.devices import zone_reach
 from totalflex_env.devices.thermal_program import level_parts
 from totalflex_env.linear_types import LinearBlock, energy_map, flat, matrix, places
 
@@ -22,7 +23,8 @@ class Task:
     drift: Tensor  # [2, n, T] what comes from outside, and from the state at the start
     lift: Tensor  # [2, n, T] kelvin per kWh
     band: tuple[Tensor, Tensor]  # [n, T] comfort band at the end of each slot
-    envelope: tuple[Tensor, Tensor]  # [n, T] floor and ceiling of the air at the end of each slot, kept where possible
+    ahead: Tensor  # [R, 2, n] what the conditions of the engine's limits weigh air and mass with, the air alone first
+    conditions: Tensor  # [2, R, n, T] their floors and ceilings after each slot, kept where possible
     content: Tensor  # [2, n] electric energy that a kelvin stands for
     start: Tensor  # [n] electric energy that the temperatures stood for at the beginning
     degree_hour_price: Tensor  # [n] EUR
@@ -32,12 +34,13 @@ class Task:
 def linear(task: Task) -> LinearBlock:
     """Return the zones as a linear program.
 
-    The air stays within what the limits of the engine can lead to; the mass is free. Variables: energy, air within the
-    band, above it, below it, mass [n, T], energy missing against the start [n].
+    Air and mass stay within what the limits of the engine can lead to. Variables: energy, air within the band, above
+    it, below it, mass [n, T], energy missing against the start [n].
     """
     size = tuple(task.band[0].shape)
     energy, inside, above, below, mass, missing = places(size, size, size, size, size, size[:1])
-    of_air, of_mass, reach = places(size, size, size[:1])
+    further, at = _looks_ahead(len(task.ahead), size[1])
+    of_air, of_mass, reach, guarded = places(size, size, size[:1], (len(at), size[0]))
     time, nothing, endless = torch.arange(size[1]), torch.zeros(size), torch.full(size, torch.inf)
     passed = torch.where(time < task.slot, endless, 0.0)
     open_slots = (time >= task.slot).expand(size)
@@ -54,7 +57,10 @@ def linear(task: Task) -> LinearBlock:
         return torch.where(open_slots, bound, 0.0)
 
     free = limited(endless)
-    lowest, highest = level_parts(task.band, _reachable(task))
+    motion = zone_reach.Motion(task.slot, task.kept, task.drift, task.lift * task.power_kwh[:, None])
+    low, high = zone_reach.reach(task.ahead, task.conditions, motion)
+    lowest, highest = level_parts(task.band, (low[0], high[0]))
+    weight = task.ahead[further]
     return LinearBlock(
         cost=flat(nothing, nothing, discomfort, discomfort, nothing, task.refill),
         lower=flat(nothing, *(limited(part) for part in lowest), -free, nothing[:, 0]),
@@ -68,34 +74,23 @@ def linear(task: Task) -> LinearBlock:
             *[(reach, part[:, -1], sign * content[0]) for part, sign in air],
             (reach, mass[:, -1], content[1]),
             (reach, missing, 1.0),
+            *[(guarded, part[:, at].T, sign * weight[:, 0]) for part, sign in air],
+            (guarded, mass[:, at].T, weight[:, 1]),
         ),
-        row_lower=flat(task.drift[0] - passed, task.drift[1] - passed, task.start),
-        row_upper=flat(task.drift[0] + passed, task.drift[1] + passed, endless[:, 0]),
+        row_lower=flat(task.drift[0] - passed, task.drift[1] - passed, task.start, low[further, :, at]),
+        row_upper=flat(task.drift[0] + passed, task.drift[1] + passed, endless[:, 0], high[further, :, at]),
         energy=energy_map((time, torch.arange(size[0])[:, None], energy, 1.0)),
         row_names=(
             ("heat balance of the air", of_air.numel()),
             ("heat balance of the mass", of_mass.numel()),
             ("heat wanted in the end", reach.numel()),
+            ("comfort of the hours ahead", guarded.numel()),
         ),
     )
 
 
-def _reachable(task: Task) -> tuple[Tensor, Tensor]:
-    """Return lowest and highest air [n, T] that the limits can lead to: floor and ceiling, if within reach.
-
-    What a capacity keeps is never negative, so the coldest and the warmest air and mass so far bound all that follow.
-    """
-    weakest, strongest = ((task.lift * task.power_kwh[:, None]).clamp(*ends) for ends in ((None, 0.0), (0.0, None)))
-    low = high = torch.zeros_like(task.drift[..., 0])  # what there was before `slot` is in the drift
-    floor, ceiling = task.envelope
-    least, most = [], []
-    for slot in range(task.drift.shape[2]):
-        if slot >= task.slot:
-            idle_low, idle_high = ((task.kept * part).sum(dim=1) + task.drift[..., slot] for part in (low, high))
-            low, high = idle_low + weakest[..., slot], idle_high + strongest[..., slot]
-            forced_low, forced_high = idle_low + strongest[..., slot], idle_high + weakest[..., slot]
-            low[0] = torch.maximum(low[0], torch.minimum(floor[:, slot], forced_low[0]))
-            high[0] = torch.minimum(high[0], torch.maximum(ceiling[:, slot], forced_high[0]))
-        least.append(low[0])
-        most.append(high[0])
-    return torch.stack(least, dim=1), torch.stack(most, dim=1)
+def _looks_ahead(conditions: int, slots: int) -> tuple[Tensor, Tensor]:
+    """Return condition and slot [G] of all that look ahead, and no farther than to the end."""
+    ahead, slot = torch.meshgrid(torch.arange(1, conditions), torch.arange(slots), indexing="ij")
+    within = ahead + slot < slots
+    return ahead[within], slot[within]

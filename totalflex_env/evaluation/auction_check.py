@@ -2,12 +2,13 @@
 
 `grid_limits` turns a grid and its expected consumption into the limits of a book: elements by the power behind them,
 voltages by the exact slopes of the AC power flow at that consumption. `check` solves the AC power flow for the awards
-and reports what is still outside the limits, before and after, and how far the linear values were off.
+and reports what is still outside the limits, before and after, and how far the linear values were off. `clear_checked`
+does both, and clears once more with the limits as the AC power flow sees them at the awards, losses included.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,8 +17,12 @@ from totalflex_env.grid import solvers
 from totalflex_env.grid.limits import Overrun, overruns, violations
 from totalflex_env.grid.linear import linearise
 from totalflex_env.grid_model import GridModel
-from totalflex_env.market.auction import Clearing
-from totalflex_env.market.book import GridLimits, element_limits, join_limits
+from totalflex_env.market.auction import Clearing, clear
+from totalflex_env.market.book import AuctionBook, GridLimits, element_limits, join_limits
+from totalflex_env.market.price_rules import PriceRule
+
+LOADED = 0.5  # of its rating: an element that carries less is as the linear grid has it
+RESIDUAL = 1e-3  # kVAh and p.u. h of a day that are left as they are
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,51 @@ def grid_limits(
     return join_limits(elements, voltages)
 
 
+def clear_checked(
+    grid: GridModel,
+    book: AuctionBook,
+    consumption: tuple[Tensor, Tensor],
+    rule: PriceRule = PriceRule.CONVEX_HULL,
+    tolerance: float = 1e-3,
+) -> tuple[Clearing, AuctionCheck]:
+    """Return a clearing and its check, cleared again with corrected limits if the first one left the grid overloaded.
+
+    `book` has the limits of `grid_limits`, `consumption` [T, M] kW and kvar is that at the positions. The correction is
+    made once: the second clearing is returned with what residual it has.
+    """
+    first = clear(book, rule, tolerance)
+    checked = check(grid, first, *consumption)
+    if max(checked.overload, checked.voltage) <= RESIDUAL:
+        return first, checked
+    corrected = replace(book, limits=corrected_limits(grid, first, *consumption))
+    second = clear(corrected, rule, tolerance, first)
+    return second, check(grid, second, *consumption)
+
+
+def corrected_limits(grid: GridModel, clearing: Clearing, active_kw: Tensor, reactive_kvar: Tensor) -> GridLimits:
+    """Return the limits of a clearing moved so that, at its awards, their values are those of the AC power flow.
+
+    An element's value is the active energy that with the reactive one behind it loads it as the AC power flow does:
+    losses count as consumption. Slots without a power flow, and elements far from their rating, stay as they are.
+    """
+    limits, value, hours = clearing.book.limits, clearing.allocation.value, clearing.book.slot_hours
+    elements = len(grid.element_names)
+    flow = solvers.solve(grid, active_kw + _change_kw(grid, clearing), reactive_kvar)
+    reactive = grid.downstream.double() @ reactive_kvar.T * hours
+    carried = (flow.loading * grid.rating_kva * hours).T
+    active = (carried.square() - reactive.square()).clamp(min=0.0).sqrt() * value[:elements].sign()
+    seen = torch.where(flow.loading.T >= LOADED, active, value[:elements])
+    moved = torch.where(flow.converged, torch.cat([seen, flow.voltage.T]) - value, 0.0)
+    return replace(limits, base=limits.base + moved)
+
+
+def _change_kw(grid: GridModel, clearing: Clearing) -> Tensor:
+    """Return by how much the awards change the consumption of the nodes [T, M] kW."""
+    book = clearing.book
+    change = torch.zeros(len(grid.node_names), book.slots, dtype=torch.float64)
+    return change.index_add(0, book.orders.node, clearing.allocation.deviation / book.slot_hours).T
+
+
 def check(grid: GridModel, clearing: Clearing, active_kw: Tensor, reactive_kvar: Tensor) -> AuctionCheck:
     """Return what the AC power flow says of a clearing whose limits are those of `grid_limits`.
 
@@ -71,9 +121,8 @@ def check(grid: GridModel, clearing: Clearing, active_kw: Tensor, reactive_kvar:
     """
     book, done = clearing.book, clearing.allocation
     hours, elements = book.slot_hours, len(grid.element_names)
-    change = torch.zeros(len(grid.node_names), book.slots, dtype=torch.float64)
-    change.index_add_(0, book.orders.node, done.deviation / hours)
-    before, after = (solvers.solve(grid, kw, reactive_kvar) for kw in (active_kw, active_kw + change.T))
+    awarded = active_kw + _change_kw(grid, clearing)
+    before, after = (solvers.solve(grid, kw, reactive_kvar) for kw in (active_kw, awarded))
     was, is_ = (violations(grid, flow) for flow in (before, after))
     solved = after.converged
     carried = after.loading * grid.rating_kva * hours

@@ -27,7 +27,7 @@ from totalflex_env.grid import forecast, tree
 from totalflex_env.grid.forecast import GridForecast, Samples
 from totalflex_env.grid_model import PowerFlow
 from totalflex_env.scenario.sources import make_source
-from totalflex_env.types import Policy, Scenario
+from totalflex_env.types import Episode, Policy, Scenario
 
 _ROWS = 2000  # episodes played side by side: bounds the memory, not the result
 
@@ -87,8 +87,11 @@ def backtest(setting: Setting, element: tuple[str, int]) -> Scorecard:
     calibration, chosen = _validated(forecaster, setting, column)
 
     days = consecutive(_on(setting.config, "test"), setting.test_days, setting.first_test_seed)
-    outcome, before, guess = (_flow(forecaster, *pair).loading[..., column] for pair in _plays(days))
-    forecasts = [_calibrated(world, each, calibration) for each in _samples(forecaster, days.expected)]
+    plan, plan_before = _planned(forecaster, days.expected, days.expected_before)
+    came, known = (days.actual, days.before, days.expected), (plan, plan_before, plan)
+    flow = _flow(forecaster, batch.concatenate_rows(came), batch.concatenate_rows(known))
+    outcome, before, guess = flow.loading[..., column].chunk(3)
+    forecasts = [_calibrated(world, each, calibration) for each in _samples(forecaster, plan)]
     levels = forecasts[0].levels
     quantiles = torch.stack([each.loading[..., column] for each in forecasts], dim=1)
     score = torch.stack([each.overload[:, column] for each in forecasts])
@@ -137,18 +140,26 @@ def _validated(forecaster: Forecaster, setting: Setting, column: int) -> tuple[C
     """The calibration by days of validation, and the probability at which an alarm is best raised on them."""
     source = make_source(_on(setting.config, "validation"))
     actual, expected = source.draw(list(range(setting.validation_days)))
-    flow = _flow(forecaster, actual, expected)
-    samples = list(_samples(forecaster, expected))
+    (plan,) = _planned(forecaster, expected)
+    flow = _flow(forecaster, actual, plan)
+    samples = list(_samples(forecaster, plan))
     found = calibrate(samples, flow.loading, flow.voltage)
     score = torch.stack([_calibrated(forecaster.world, each, found).overload[:, column] for each in samples])
     return found, scorecard.most_found(score, flow.loading[..., column]).threshold
 
 
-def _samples(forecaster: Forecaster, expected: Scenario) -> Iterator[Samples]:
-    """The state of the grid in the scenarios of each of D days, some days at a time."""
+def _planned(forecaster: Forecaster, *expected: Scenario) -> list[Episode]:
+    """What is bought for days that are expected, several groups [D, ...] of them at once."""
+    together = congestion.planned(forecaster.world.params, batch.concatenate_rows(expected), forecaster.policy)
+    rows = torch.arange(len(together.nomination_kwh)).chunk(len(expected))
+    return [batch.take_rows(together, group) for group in rows]
+
+
+def _samples(forecaster: Forecaster, plan: Episode) -> Iterator[Samples]:
+    """The state of the grid in the scenarios of each of D planned days, some days at a time."""
     params, block = forecaster.world.params, max(1, _ROWS // forecaster.scenarios)
-    for days in torch.arange(len(expected.spot)).split(block):
-        power = congestion.injections(forecaster, batch.take_rows(expected, days))
+    for days in torch.arange(len(plan.nomination_kwh)).split(block):
+        power = congestion.scenarios_of(forecaster, batch.take_rows(plan, days))
         for day in range(len(days)):
             own = torch.arange(day * forecaster.scenarios, (day + 1) * forecaster.scenarios)
             yield congestion.samples_on(params.grid, params.node, batch.take_rows(power, own))
@@ -158,15 +169,10 @@ def _calibrated(world: World, samples: Samples, calibration: Calibration) -> Gri
     return calibration.apply(forecast.summary(world.params.grid, samples), samples)
 
 
-def _plays(days: Days) -> tuple[tuple[Scenario, Scenario], ...]:
-    """What came, what came the day before, and what was to come, each with what had been expected of it."""
-    return (days.actual, days.expected), (days.before, days.expected_before), (days.expected, days.expected)
-
-
-def _flow(forecaster: Forecaster, actual: Scenario, expected: Scenario) -> PowerFlow:
+def _flow(forecaster: Forecaster, actual: Scenario, plan: Episode) -> PowerFlow:
     """The state of the grid [D, T, ...] on days that go as `actual`; one without a solution is loaded infinitely."""
     params = forecaster.world.params
-    power = congestion.respond(params, actual, expected, forecaster.policy)
+    power = congestion.respond(params, actual, plan, forecaster.policy)
     active, reactive = (congestion.at_nodes(params.grid, params.node, part) for part in vars(power).values())
     flow = tree.solve(params.grid, active.flatten(0, 1), reactive.flatten(0, 1))
     flow = replace(

@@ -21,7 +21,7 @@ from totalflex_env.evaluation.ensemble import Archive, joint_scenarios
 from totalflex_env.grid import forecast
 from totalflex_env.grid.forecast import GridForecast, Samples
 from totalflex_env.grid_model import GridModel
-from totalflex_env.types import Params, Policy, Scenario
+from totalflex_env.types import Episode, Params, Policy, Scenario
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,28 @@ def injections(forecaster: Forecaster, expected: Scenario) -> Injections:
 
     The S scenarios of the first row of `expected` [D, ...] come first, then those of the second: [D S, ...].
     """
-    days = [batch.take_rows(expected, torch.tensor([day])) for day in range(len(expected.spot))]
+    return scenarios_of(forecaster, planned(forecaster.world.params, expected, forecaster.policy))
+
+
+def planned(params: Params, expected: Scenario, policy: Policy) -> Episode:
+    """Return the days that are expected, [D, ...], with what `policy` buys for them at the day-ahead gate."""
+    return nominate(params, episode_of(params, expected, expected), policy)
+
+
+def scenarios_of(forecaster: Forecaster, plan: Episode) -> Injections:
+    """Return what `injections` does, for days that are planned already."""
+    days = [batch.take_rows(plan.expected, torch.tensor([day])) for day in range(len(plan.nomination_kwh))]
     drawn = [joint_scenarios(forecaster.archive, day, forecaster.scenarios) for day in days]
-    return respond(forecaster.world.params, batch.concatenate_rows(drawn), expected, forecaster.policy)
+    return respond(forecaster.world.params, batch.concatenate_rows(drawn), plan, forecaster.policy)
 
 
-def respond(params: Params, actual: Scenario, expected: Scenario, policy: Policy) -> Injections:
-    """Return the power of the houses when `actual` [D S, ...] comes and `policy` had expected `expected` [D, ...].
+def respond(params: Params, actual: Scenario, plan: Episode, policy: Policy) -> Injections:
+    """Return the power of the houses when `actual` [D S, ...] comes and `policy` had bought by `plan` [D, ...].
 
-    The engine plays every row from the nomination to the last slot; only money and grid are left out.
+    The engine plays every row from the first slot to the last; only money and grid are left out.
     """
-    planned = nominate(params, episode_of(params, expected, expected), policy)
-    rows = torch.arange(len(expected.spot)).repeat_interleave(len(actual.spot) // len(expected.spot))
-    episode = replace(batch.take_rows(planned, rows), actual=actual)
+    rows = torch.arange(len(plan.nomination_kwh)).repeat_interleave(len(actual.spot) // len(plan.nomination_kwh))
+    episode = replace(batch.take_rows(plan, rows), actual=actual)
     state, nets = start(params, episode), []
     for slot in range(actual.spot.shape[1]):
         now = situation(params, episode, state)

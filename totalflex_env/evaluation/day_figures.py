@@ -20,8 +20,8 @@ COLOURS = ("#2e6f95", "#3fa66b", "#d1495b", "#8d6a9f", "#66a6b8", "#b08968", "#c
 """Of the kinds of devices, in their order."""
 
 BASE, DEVICES, SUN, WIND = "#9aa5b1", "#46627f", "#edae49", "#66a6b8"
-SUNNY = "production at the houses"
-"""Photovoltaics, and on medium voltage whatever plants SimBench has there."""
+SUNNY = "plants with their batteries"
+"""Photovoltaics, what SimBench's batteries keep of it for the evening, on medium voltage any plants."""
 
 FREE = 0.90
 """Grey of a slot in which a device could have acted otherwise."""
@@ -74,7 +74,7 @@ def _weather(axes: Axes, day: ShownDay, edges: Array) -> None:
     axes.stairs(day.pv_kw, edges, fill=True, color=SUN, label=SUNNY)
     axes.stairs(day.wind_kw, edges, color=WIND, label="wind park", linewidth=1.6)
     low, high = day.temperature.min(), day.temperature.max()
-    axes.set_title(f"What sun and wind produce; outdoors {low:.0f} to {high:.0f} °C")
+    axes.set_title(f"What plants at the houses and the wind park produce; outdoors {low:.0f} to {high:.0f} °C")
     axes.set_ylabel("power (kW)")
     axes.set_ylim(bottom=0.0)
     _legend(axes)

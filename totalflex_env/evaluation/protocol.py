@@ -44,7 +44,7 @@ def measure(params: Params, seeds: Sequence[int], actual: Scenario, trace: Trace
         decision_seconds=np.full(len(seeds), trace.decision_seconds / len(seeds)),
         causes_eur=_array(torch.stack([vars(out.costs)[cause].sum(dim=1) for cause in CAUSES], dim=1)),
         money_eur=_array(torch.stack([role.sum(dim=1) for role in roles], dim=1)),
-        power_kw=_array(_power(params, actual, out.energy_kwh)),
+        power_kw=_array(power_kw(params, actual, out.energy_kwh)),
         loading=_array(out.flow.loading.amax(dim=2)),
         net_kw=_array(out.net_kwh / params.slot_hours),
         nomination_kw=_array((out.net_kwh - out.imbalance_kwh) / params.slot_hours),
@@ -54,10 +54,10 @@ def measure(params: Params, seeds: Sequence[int], actual: Scenario, trace: Trace
     )
 
 
-def _power(params: Params, actual: Scenario, energy: Tensor) -> Tensor:
-    """Return the consumption [D, T, kinds] kW by kind of a schedule `energy` [D, T, N] kWh."""
+def power_kw(params: Params, scenario: Scenario, energy: Tensor) -> Tensor:
+    """Return the consumption [D, T, kinds] kW by kind of a schedule `energy` [D, T, N] kWh in days `scenario`."""
     kind = torch.tensor([KINDS.index(KIND_OF.get(name, "other devices")) for name in params.kinds], dtype=torch.int64)
-    base, sun = actual.base_kwh.sum(dim=2), actual.pv_kwh.sum(dim=2)
+    base, sun = scenario.base_kwh.sum(dim=2), scenario.pv_kwh.sum(dim=2)
     power = energy.new_zeros(*base.shape, len(KINDS)).index_add(2, kind.to(energy.device), energy)
     power[..., KINDS.index("base load")] += base
     power[..., KINDS.index("photovoltaics")] -= sun

@@ -8,10 +8,10 @@ from html import escape
 
 import numpy as np
 
-from totalflex_env.evaluation import figures, metrics
+from totalflex_env.evaluation import figures, metrics, planned_figures
 from totalflex_env.evaluation.figures import Clock, CurvePoint
 from totalflex_env.evaluation.metrics import Metrics, References
-from totalflex_env.evaluation.results import Results
+from totalflex_env.evaluation.results import Program, Results
 
 CSS = """
 body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; color: #1f2933; background: #f5f7fa; }
@@ -105,6 +105,9 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, str]]:
             "it sums to minus the system cost.",
         ),
     ]
+    for name, result in results.items():
+        if result.program is not None:
+            sections.append(_planned(name, result, result.program, day, clock))
     if comparison.curve:
         sections.append(
             (
@@ -115,6 +118,17 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, str]]:
             )
         )
     return sections
+
+
+def _planned(name: str, result: Results, plan: Program, day: int, clock: Clock) -> tuple[str, str, str]:
+    """Return heading, content and sentence of what an optimiser planned and what came of it."""
+    figure = planned_figures.figure(result, plan, (name, day), clock)
+    table = planned_figures.table(result, plan, clock.slot_hours)
+    note = (
+        f"Above, the day of seed {result.seeds[day]}; below and in the table, means over all days. What a plan comes "
+        "to, the equations of the engine say, AC power flow included, if the day comes as the plan expects. "
+    )
+    return f"Planned and realised: {escape(name)}", f"{figure}\n{table}", note + planned_figures.why(result, plan)
 
 
 def _telling(comparison: Comparison) -> list[str]:

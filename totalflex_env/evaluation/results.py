@@ -41,11 +41,15 @@ ROLES = ("prosumers", "aggregator", "balance responsible", "grid operator")
 
 @dataclass(frozen=True)
 class Program:
-    """What a mixed-integer program says of its own plan."""
+    """What a mixed-integer program says of its own plan, and what that plan comes to if its day comes as expected."""
 
-    planned_cost_eur: Array  # [D]
+    planned_cost_eur: Array  # [D] as the program estimates it
     bound_eur: Array  # [D] no schedule can cost less
     mip_gap: Array  # [D] relative, as the solver proved it
+    causes_eur: Array  # [D, 6] by CAUSES, by the equations of the engine
+    power_kw: Array  # [D, T, 8] consumption by KINDS
+    net_kw: Array  # [D, T] consumption less PV less wind
+    loading: Array  # [D, T] of the element loaded most, share of its rating
 
 
 @dataclass(frozen=True)

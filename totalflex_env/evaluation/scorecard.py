@@ -26,8 +26,6 @@ TOLERANCE = 1
 
 WANTED_PRECISION = 0.8
 
-_CANDIDATES = 2000  # thresholds that are tried
-
 
 @dataclass(frozen=True)
 class Detection:
@@ -86,15 +84,31 @@ def most_found(
     Thresholds are fitted to these very days: use it to compare scores with each other, or on days of validation to
     choose a threshold that `detection` then tries on others. Where no threshold is precise enough nothing is alarmed.
     """
-    levels = torch.linspace(0.0, 1.0, _CANDIDATES, dtype=score.dtype) ** 0.25  # dense where alarms are rare
-    tried = [detection(score, loading, float(threshold), tolerance) for threshold in score.quantile(levels).unique()]
-    return max((each for each in tried if each.precision >= precision), key=lambda each: (each.recall, each.precision))
+    tried = score.unique()
+    right = _above(score, _near(loading > 1.0, tolerance).to(score.dtype), tried)
+    raised = _above(score, torch.ones_like(score), tried)
+    found = _above(_highest(score, tolerance), (loading - 1.0).clamp(min=0.0), tried)
+    exact = torch.where(raised > 0.0, right / raised, 1.0)
+    best = (exact >= precision) & (found == found[exact >= precision].max())
+    most = torch.where(best, exact, -1.0).argmax()
+    return detection(score, loading, float(tried[most]), tolerance)
+
+
+def _above(score: Tensor, weight: Tensor, thresholds: Tensor) -> Tensor:
+    """Sum of the weights [D, T] where the score [D, T] exceeds each of the thresholds, in rising order."""
+    order = score.flatten().sort()
+    summed = torch.cat([weight.new_zeros(1), weight.flatten()[order.indices].cumsum(0)])
+    return summed[-1] - summed[torch.searchsorted(order.values, thresholds, right=True)]
 
 
 def _near(mask: Tensor, slots: int) -> Tensor:
     """Whether a slot [D, T] or one at most `slots` from it in the same day is set."""
-    pooled = torch.nn.functional.max_pool1d(mask.double()[:, None], 2 * slots + 1, stride=1, padding=slots)
-    return pooled[:, 0] > 0.0
+    return _highest(mask.double(), slots) > 0.0
+
+
+def _highest(score: Tensor, slots: int) -> Tensor:
+    """Highest score [D, T] of a slot and those at most `slots` from it in the same day."""
+    return torch.nn.functional.max_pool1d(score[:, None], 2 * slots + 1, stride=1, padding=slots)[:, 0]
 
 
 def _ratio(part: Tensor, whole: Tensor) -> float:

@@ -69,7 +69,7 @@ def _table(day: ShownDay) -> list[str]:
         (plural(kind), str(len(day.of_kind(kind))), day.device_kw[:, day.of_kind(kind)].sum(axis=1)) for kind in kinds
     ]
     lines += [
-        ("production at the houses", "", 0.0 - day.pv_kw),
+        ("plants with their batteries", "", 0.0 - day.pv_kw),
         ("sum of the houses", "", day.houses),
         ("wind park", "", 0.0 - day.wind_kw),
     ]

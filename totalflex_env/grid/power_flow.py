@@ -23,7 +23,8 @@ _UNSEEN = 2  # iterations after which hardly any row has converged: the change i
 _CACHED_ROWS = 2048
 _TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-6}
 _LEAST = 1e-18  # p.u., added to squared voltages: it keeps what is divided by them finite, and is lost in rounding
-_FAR = 1e3  # p.u.; a row whose voltage moves that far in one iteration has no solution
+_FAR = 10.0  # p.u.; a row whose voltage moves that far in one iteration has no solution
+_GROWTH = 2.0  # nor has one whose voltage moves so many times as far as in an iteration before
 
 
 def solve(
@@ -36,8 +37,9 @@ def solve(
     """Voltages and loadings for the consumption [B, M] in kW and kvar of every node; production is negative.
 
     A row stops at its own convergence, when no voltage moves by more than the tolerance [p.u.] (1e-10 in float64 and
-    1e-6 in float32 unless told), so that it does not depend on the other rows. Gradients of voltage and loading are
-    those of the exact solution; they are zero for rows that did not converge.
+    1e-6 in float32 unless told), or when its voltages move ever further, as they do where there is no solution. So it
+    does not depend on the other rows. Gradients of voltage and loading are those of the exact solution; they are zero
+    for rows that did not converge.
     """
     # On a CPU, parts that stay in its cache; a GPU takes all rows at once.
     size = _CACHED_ROWS if active_kw.device.type == "cpu" else max(len(active_kw), 1)
@@ -136,7 +138,8 @@ class _FixedPoint(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         start = no_load.reshape(-1, 1)
         voltage = start.expand(-1, injected.shape[-1]).clone(memory_format=torch.contiguous_format).view_as(injected)
-        found = _iterate(injected, impedance, start, voltage, tolerance, range(max_iterations))
+        rows = voltage, torch.full_like(injected[0, 0], _FAR)
+        found = _iterate(injected, impedance, start, rows, tolerance, range(max_iterations))
         ctx.save_for_backward(impedance, *found[:3])
         ctx.mark_non_differentiable(*found[2:])
         ctx.tolerance, ctx.max_iterations = tolerance, max_iterations
@@ -173,12 +176,16 @@ def _adjoint(gradient: Tensor, slope: Tensor, impedance: Tensor, tolerance: floa
 
 
 def _iterate(
-    injected: Tensor, impedance: Tensor, no_load: Tensor, voltage: Tensor, tolerance: float, steps: range
+    injected: Tensor, impedance: Tensor, no_load: Tensor, rows: tuple[Tensor, Tensor], tolerance: float, steps: range
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Iterate from a voltage [2, M, B], written over: voltages and currents, converged [B] and iterations done [B]."""
+    """Iterate: voltages and currents, converged [B] and iterations done [B].
+
+    `rows` are the voltages [2, M, B] to begin with, written over, and how far [B] they may move without being lost.
+    """
+    voltage, far = rows
     new, current, squared = torch.empty_like(voltage), torch.empty_like(voltage), torch.empty_like(voltage[0])
-    active, readable = torch.ones_like(injected[0, 0], dtype=torch.bool), injected.device.type == "cpu"
-    iterations = torch.full_like(active, steps.start, dtype=torch.int64)
+    active, readable = torch.ones_like(far, dtype=torch.bool), injected.device.type == "cpu"
+    lost, iterations = ~active, torch.full_like(active, steps.start, dtype=torch.int64)
     for step in steps:
         _mirrored_product(injected, _mirrored_inverse(voltage, squared, out=new), out=current)
         torch.addmm(no_load, impedance, current.flatten(0, 1), out=new.view(len(no_load), -1))
@@ -187,20 +194,22 @@ def _iterate(
             voltage, new = new, voltage
             continue
         change = _largest_change(new, voltage, work=current)
-        moving = active & (change <= _FAR)
+        moving = active & (change <= far)
         if readable and moving.all():
             voltage, new = new, voltage
         else:
             voltage = torch.where(moving, new, voltage)
-        active = active & ~(change <= tolerance)
+            lost = lost | (active & ~moving)
+        active = moving & (change > tolerance)
+        far = torch.minimum(far, _GROWTH * change)
         if readable and 2 * (left := active.nonzero()[:, 0]).numel() <= len(active):
             if left.numel():  # go on with these alone
-                own = (injected[..., left], impedance, no_load, voltage[..., left], tolerance)
+                own = (injected[..., left], impedance, no_load, (voltage[..., left], far[left]), tolerance)
                 voltage[..., left], _, found, iterations[left] = _iterate(*own, range(step + 1, steps.stop))
                 active[left] = ~found
             break
     _mirrored_product(injected, _mirrored_inverse(voltage, squared, out=new), out=current)
-    return voltage, current, ~active, iterations
+    return voltage, current, ~(active | lost), iterations
 
 
 def _largest_change(value: Tensor, before: Tensor, work: Tensor) -> Tensor:

@@ -48,13 +48,19 @@ class Clearing:
         return relative_gap(self.allocation.cost, self.bound)
 
 
-def clear(book: AuctionBook, rule: PriceRule = PriceRule.CONVEX_HULL, tolerance: float = 1e-3) -> Clearing:
+def clear(
+    book: AuctionBook,
+    rule: PriceRule = PriceRule.CONVEX_HULL,
+    tolerance: float = 1e-3,
+    previous: Clearing | None = None,
+) -> Clearing:
     """Return awards, prices and payments; `tolerance` is the relative gap at which the search for better ones ends.
 
-    The gap is proved, whatever it is. An InfeasibleError names what conflicts if limits must not be exceeded.
+    The gap is proved, whatever it is. An InfeasibleError names what conflicts if limits must not be exceeded. A
+    `previous` clearing of nearly the same book, with the same limits in the same order, is where the search begins.
     """
     admitted, rejections = admit(book)
-    relaxation = relax(admitted, RELAXED * tolerance)
+    relaxation = relax(admitted, RELAXED * tolerance, previous.prices if previous else None)
     require_feasible(relaxation)
     priced = price(rule, relaxation, tolerance)
     return Clearing(

@@ -101,3 +101,13 @@ def limit_bound(limits: GridLimits, price: Tensor) -> Tensor:
     up, down = price.clamp(min=0.0), -price.clamp(max=0.0)
     at_upper = torch.where(up > 0.0, up * (limits.base - upper), 0.0)
     return at_upper + torch.where(down > 0.0, down * (lower - limits.base), 0.0)
+
+
+def dearest(book: AuctionBook) -> float:
+    """Return the largest price in the book, EUR/kWh, at least 1."""
+    orders, limits = book.orders, book.limits
+    finite = torch.where(limits.cap.isfinite(), limits.cap, 0.0)
+    reach = limits.sensitivity.abs().amax(1, keepdim=True) if limits.sensitivity.numel() else finite[:, :1]
+    prices = [orders.price_more, orders.price_less, orders.worth, orders.offers.price_shift.double()]
+    prices += [book.curves.price.flatten(), (finite * reach).flatten(), torch.ones(1, dtype=torch.float64)]
+    return float(torch.cat([price.abs() for price in prices]).max())

@@ -18,12 +18,13 @@ from torch import Tensor
 from totalflex_env.batch import concatenate_rows
 from totalflex_env.errors import PhysicsError
 from totalflex_env.market.book import AuctionBook, effective_bounds
-from totalflex_env.market.dual import Prices, make_prices, pieces
+from totalflex_env.market.dual import Prices, dearest, make_prices, pieces
 from totalflex_env.market.families import Families
 from totalflex_env.market.patterns import Schedules
 
 DUAL, PRIMAL = 1, 4  # simplex of HiGHS
 NODES = 2_000  # of the search for whole numbers
+Status = highspy.HighsBasisStatus
 HARD = 1_000.0  # times the dearest bid of the book: the price of what must not happen
 
 Floats = NDArray[np.float64]
@@ -48,12 +49,12 @@ class Master:
     """The restricted master of one book."""
 
     def __init__(self, book: AuctionBook, family: Families) -> None:
-        self._book, self._slots = book, book.slots
+        self.book, self._slots = book, book.slots
         self._node = book.orders.node.numpy()
         self._sensitivity = book.limits.sensitivity.numpy()
         lower, upper = effective_bounds(book.limits)
         self._lower, self._upper = (lower - book.limits.base).numpy(), (upper - book.limits.base).numpy()
-        self.hard = HARD * _dearest(book)
+        self.hard = HARD * dearest(book)
         cap = book.limits.cap.numpy()
         reach = np.abs(self._sensitivity).max(1, initial=0.0)[:, None]  # kWh or p.u. by the kWh that moves it most
         self._cap = np.where(np.isfinite(cap), cap, self.hard / np.where(reach > 0.0, reach, 1.0))
@@ -121,17 +122,42 @@ class Master:
         self._slacks += zip(added.tolist(), np.repeat(limit, 2).tolist(), np.repeat(slot, 2).tolist(), (-sign).tolist())
         return True
 
+    def begin(self, prices: Prices) -> None:
+        """Let the next solution begin where everybody does what suits him best at the prices, limits with a price bind.
+
+        Each row gets one basic column, so that the basis is triangular: a schedule, the step at the price, an overload.
+        """
+        some, slot = self.schedules, self._step_cell % self._slots
+        asks = (some.cost + (prices.nodal[self.book.orders.node[some.order]] * some.deviation).sum(1)).numpy()
+        row = self._members[some.order.numpy(), 0, 0].astype(np.int64)
+        best = _least_of_each(row, asks)
+        best = best[np.isfinite(self._least[row[best] - self._slots]) | (asks[best] < 0.0)]
+        gain = prices.balance.numpy()[slot] - self._step_price
+        near = _least_of_each(slot, np.abs(gain))
+        columns = np.full(self._model.getNumCol(), Status.kLower, dtype=object)
+        rows = np.full(self._model.getNumRow(), Status.kBasic, dtype=object)
+        columns[self._steps[gain * self._step_sign > 0.0]] = Status.kUpper
+        columns[self._steps[near]], rows[slot[near]] = Status.kBasic, Status.kLower
+        columns[np.concatenate(self._columns)[best]], rows[row[best]] = Status.kBasic, Status.kLower
+        for column, limit, when, sign in self._slacks:
+            if sign * float(prices.limit[limit, when]) > 0.0:
+                columns[column] = Status.kBasic
+                rows[self._row[limit, when]] = Status.kUpper if sign > 0.0 else Status.kLower
+        basis = highspy.HighsBasis()
+        basis.col_status, basis.row_status, basis.valid = columns.tolist(), rows.tolist(), True
+        self._model.setBasis(basis)
+        self._warm()
+
     def solve(self) -> Solution:
         """Return the optimum of the columns and rows there are."""
         model = self._model
         model.run()
-        model.setOptionValue("presolve", "off")  # from now on the last basis is worth more
-        model.setOptionValue("simplex_strategy", PRIMAL)  # new columns leave it primal feasible
+        self._warm()
         if model.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             raise PhysicsError(f"HiGHS: {model.modelStatusToString(model.getModelStatus())}")
         solution = model.getSolution()
         value, dual = np.array(solution.col_value), np.array(solution.row_dual)
-        some, book = self.schedules, self._book
+        some, book = self.schedules, self.book
         weight = torch.from_numpy(value[np.concatenate(self._columns)]).clamp(min=0.0)
         change = torch.zeros(self._sensitivity.shape[1], self._slots, dtype=torch.float64)
         used = weight.nonzero()[:, 0]
@@ -187,6 +213,11 @@ class Master:
         model.deleteCols(count, own)
         return torch.from_numpy(named[chosen])
 
+    def _warm(self) -> None:
+        """Use the basis there is from now on: new columns leave it primal feasible."""
+        self._model.setOptionValue("presolve", "off")
+        self._model.setOptionValue("simplex_strategy", PRIMAL)
+
     def _hard_violations(self, value: Floats) -> Tensor:
         beyond = torch.zeros(self._row.shape, dtype=torch.float64)
         for column, limit, slot, sign in self._slacks:
@@ -196,7 +227,7 @@ class Master:
 
     def _add_balance(self) -> None:
         """Add a row per slot, what the BRPs supply, and what is missing or left over."""
-        slots, curves = self._slots, self._book.curves
+        slots, curves = self._slots, self.book.curves
         zero, none = np.zeros(slots), np.zeros(0)
         self._model.addRows(slots, zero, zero, 0, np.zeros(slots, dtype=np.int32), none.astype(np.int32), none)
         cell = np.arange(curves.start.numel())
@@ -209,6 +240,7 @@ class Master:
             size.append(part.flatten(0, 1).numpy()[row, step])
             cost.append(sign * price[row, step])
         self._step_cell, self._step_sign = np.concatenate(chosen), np.concatenate(signs)
+        self._step_price = np.concatenate(cost) * self._step_sign
         rows = (self._step_cell % slots).astype(np.int32)[:, None]
         self._steps = self._add_columns(np.concatenate(cost), np.concatenate(size), rows, -self._step_sign[:, None])
         each = np.arange(slots, dtype=np.int32)[:, None]
@@ -234,6 +266,7 @@ class Master:
         lower = np.concatenate([lower, np.full(len(children), -np.inf)])
         upper = np.concatenate([np.ones(len(lower) - len(children)), np.zeros(len(children))])
         empty = np.zeros(len(lower), dtype=np.int32)
+        self._least = lower
         self._model.addRows(len(lower), lower, upper, 0, empty, empty[:0], np.zeros(0))
         most = max((len(own) for own in members), default=1)
         padded = [own + [(first, 0.0)] * (most - len(own)) for own in members]
@@ -259,11 +292,8 @@ def _sparse(index: NDArray[np.int32], dense: Floats) -> tuple[Whole, Whole, Floa
     return starts, np.ascontiguousarray(index[row, place], dtype=np.int32), dense[row, place]
 
 
-def _dearest(book: AuctionBook) -> float:
-    """Return the largest price in the book, EUR/kWh, at least 1."""
-    orders, limits = book.orders, book.limits
-    finite = torch.where(limits.cap.isfinite(), limits.cap, 0.0)
-    reach = limits.sensitivity.abs().amax(1, keepdim=True) if limits.sensitivity.numel() else finite[:, :1]
-    prices = [orders.price_more, orders.price_less, orders.worth, orders.offers.price_shift.double()]
-    prices += [book.curves.price.flatten(), (finite * reach).flatten(), torch.ones(1, dtype=torch.float64)]
-    return float(torch.cat([price.abs() for price in prices]).max())
+def _least_of_each(group: NDArray[np.int64], value: Floats) -> NDArray[np.int64]:
+    """Return the place of the first of the least values of each group."""
+    order = np.lexsort((value, group))
+    first: NDArray[np.int64] = order[np.flatnonzero(np.diff(group[order], prepend=-1))]
+    return first

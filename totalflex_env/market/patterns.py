@@ -9,7 +9,7 @@ are answered together, those without any range need no answer at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -95,12 +95,12 @@ def answers(patterns: Patterns, nodal: Tensor) -> tuple[Schedules, Tensor]:
     orders = patterns.orders
     energy, cost = _respond(patterns, nodal)
     chosen = _first_least(patterns.order, cost, len(orders.id))
-    return _schedules(patterns, energy, chosen), cost[chosen] - (nodal[orders.node] * orders.position).sum(1)
+    return schedules(patterns, energy, chosen), cost[chosen] - (nodal[orders.node] * orders.position).sum(1)
 
 
 def every_pattern(patterns: Patterns, nodal: Tensor) -> Schedules:
     """Return the cheapest schedule of each pattern, not only of each order, at prices [M, T] EUR/kWh."""
-    return _schedules(patterns, _respond(patterns, nodal)[0], torch.arange(len(patterns.order)))
+    return schedules(patterns, _respond(patterns, nodal)[0], torch.arange(len(patterns.order)))
 
 
 def restricted(orders: FlexOrders, start: Tensor) -> FlexOrders:
@@ -213,16 +213,16 @@ def _respond(patterns: Patterns, nodal: Tensor) -> tuple[list[Tensor], Tensor]:
     cost, energies = patterns.cost.clone(), []
     for bucket in patterns.buckets:
         price = padded[node[bucket.order, None] * (slots + 1) + bucket.slot]
-        above = _above(bucket, price + bucket.offset)
+        extra = above(bucket, price + bucket.offset)
         cost[bucket.pattern] += (price * bucket.lower).sum(1)
-        if above is not None:
-            cost[bucket.pattern] += ((price + bucket.offset) * above).sum(1)
-        energies.append(bucket.lower if above is None else bucket.lower + above)
+        if extra is not None:
+            cost[bucket.pattern] += ((price + bucket.offset) * extra).sum(1)
+        energies.append(bucket.lower if extra is None else bucket.lower + extra)
     return energies, cost
 
 
-def _schedules(patterns: Patterns, energy: list[Tensor], chosen: Tensor) -> Schedules:
-    """Return some patterns [C] with the energies of all as schedules."""
+def schedules(patterns: Patterns, energy: Sequence[Tensor], chosen: Tensor) -> Schedules:
+    """Return some patterns [C] with the energies [R, V] kWh of each bucket as schedules."""
     orders, slots = patterns.orders, patterns.orders.position.shape[1]
     row = torch.full((len(patterns.order),), -1).index_copy(0, chosen, torch.arange(len(chosen)))
     order, start = patterns.order[chosen], patterns.start[chosen]
@@ -235,7 +235,7 @@ def _schedules(patterns: Patterns, energy: list[Tensor], chosen: Tensor) -> Sche
     return Schedules(order, start, deviation, discomfort(orders, start, deviation, order))
 
 
-def _above(bucket: Bucket, price: Tensor) -> Tensor | None:
+def above(bucket: Bucket, price: Tensor) -> Tensor | None:
     """Return the cheapest energies above the lower bounds [R, V] kWh at what they cost [R, V] EUR/kWh."""
     if bucket.free is None:
         return None

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from totalflex_env.batch import concatenate_rows, take_rows
+from totalflex_env.batch import take_rows
 from totalflex_env.market.book import AuctionBook, default_is_position, effective_bounds
 from totalflex_env.market.dual import Bound, Prices, bound, make_prices, mixed, overload_cost
 from totalflex_env.market.families import Families, families
 from totalflex_env.market.master import Master, Solution
 from totalflex_env.market.patterns import Patterns, Schedules, discomfort, every_pattern, expand
+from totalflex_env.market.smooth import is_smooth, smooth_start
 
 ROUNDS = 400
 SMOOTHING = 0.5  # share of the best prices so far in the prices that orders are asked
@@ -68,13 +69,9 @@ def relax(
     """
     patterns, family = expand(book.orders), families(book.orders)
     master = Master(book, family)
-    prices = first if first is not None else opening(book)
-    master.add_schedules(_unchanged(book) if known is None else concatenate_rows([_unchanged(book), known]))
-    best = bound(book, patterns, family, prices)
-    few = len(patterns.order) <= FEW
-    master.add_schedules(every_pattern(patterns, prices.nodal) if few else best.schedules)
+    best = _begun(master, patterns, family, (first, known), tolerance)
+    prices = best.prices
     lower, upper = effective_bounds(book.limits)
-    master.add_limits((book.limits.base > upper + WITHIN) | (book.limits.base < lower - WITHIN) | (prices.limit != 0.0))
     cost, rounds, kept = torch.inf, 0, master.solve()
     while rounds < ROUNDS:
         solution = master.solve() if rounds else kept
@@ -98,6 +95,33 @@ def relax(
         if relative_gap(cost, best.total) <= tolerance or not (grown or bool(saved.any())):
             break
     return Relaxation(book, patterns, family, master, kept, prices, best, cost, rounds)
+
+
+def _begun(
+    master: Master,
+    patterns: Patterns,
+    family: Families,
+    start: tuple[Prices | None, Schedules | None],
+    tolerance: float,
+) -> Bound:
+    """Give the master its first columns, rows and basis; return the bound at the prices that they belong to."""
+    book, (first, known) = master.book, start
+    prices = opening(book) if first is None else first
+    few = len(patterns.order) <= FEW
+    master.add_schedules(_unchanged(book))
+    if first is None and not few and is_smooth(patterns):
+        best, known = smooth_start(book, patterns, lambda at: bound(book, patterns, family, at), prices, tolerance)
+    else:
+        best = bound(book, patterns, family, prices)
+    if known is not None:
+        master.add_schedules(known)
+    master.add_schedules(every_pattern(patterns, prices.nodal) if few else best.schedules)
+    lower, upper = effective_bounds(book.limits)
+    exceeded = (book.limits.base > upper + WITHIN) | (book.limits.base < lower - WITHIN)
+    master.add_limits(exceeded | (best.prices.limit != 0.0))
+    if known is not None and not few:
+        master.begin(best.prices)
+    return best
 
 
 def opening(book: AuctionBook) -> Prices:

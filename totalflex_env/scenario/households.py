@@ -2,8 +2,7 @@
 
 Homes differ in size, and each wanders around the common course on its own, so that their peaks do not coincide: the
 highest quarter-hour of a winter grows with the number n of homes about as Velander's formula has it, n k1 W + k2
-sqrt(n W), W kWh a year, with k1 = 0.00033 and k2 = 0.05 assumed for homes without electric heating (docs/data.md
-compares).
+sqrt(n W), W kWh a year, with k1 = 0.00033 and k2 = 0.05 for detached houses (docs/data.md has the source, compares).
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ import copy
 import os
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def load(code: str) -> SimbenchNet:
     path = cache_path(code)
     if not path.exists():
         _write(_build(code), path)
-    return _read(path)  # what was just built, too, so that the first load equals every later one
+    found = _read(path)  # what was just built, too, so that the first load equals every later one
+    return replace(found, net=copy.deepcopy(found.net))  # the net may be changed, the kept one never is
 
 
 def rerated(net: Any, transformer_kva: float | None) -> Any:
@@ -146,11 +148,15 @@ def _write(loaded: SimbenchNet, path: Path) -> None:
         raise
 
 
+@lru_cache(maxsize=8)
 def _read(path: Path) -> SimbenchNet:
+    """The file's grid, kept by the process: pandapower takes more than a second to parse a net."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             fields = {name: arrays[name] for name in arrays.files}
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(str(path), "file", "unreadable", "a grid from the cache; delete the file") from error
     net = pp.from_json_string(str(fields.pop("net")))
+    for array in fields.values():
+        array.flags.writeable = False
     return SimbenchNet(net=net, **fields)

@@ -14,7 +14,7 @@ from totalflex_env.engine.build import World, build, draw
 from totalflex_env.engine.nominate import nominate
 from totalflex_env.engine.rollout import rollout
 from totalflex_env.engine.scripted import untraded
-from totalflex_env.evaluation import congestion, ensemble, figures
+from totalflex_env.evaluation import congestion, ensemble, figures, scorecard
 from totalflex_env.evaluation.backtest import Setting, backtest, consecutive
 from totalflex_env.evaluation.congestion import Forecaster, Injections
 from totalflex_env.evaluation.ensemble import Archive, EnsembleError
@@ -79,6 +79,47 @@ def test_scenarios_follow_the_expectation_and_stay_possible(world: World, past: 
     assert torch.equal(ensemble.joint_scenarios(past, expected, 40).base_kwh, found.base_kwh)
 
 
+class Profiles:
+    """Days of few profiles, as of a year that is drawn from again and again, each time with other expectations."""
+
+    def __init__(self, like: Scenario, profiles: Tensor) -> None:
+        self.like, self.profiles = like, profiles
+
+    def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
+        """Return one of the profiles [n, 96] as the load of a single house, and that load with an error."""
+        errors = [torch.randn(96, generator=torch.Generator().manual_seed(seed)).double() for seed in seeds]
+        load = self.profiles[torch.tensor(seeds) % len(self.profiles)]
+        nothing = torch.zeros(len(seeds), 96, 1, dtype=torch.float64)
+        days = batch.take_rows(self.like, torch.zeros(len(seeds), dtype=torch.int64))
+        actual = replace(days, base_kwh=load[..., None], base_kvarh=nothing, pv_kwh=nothing)
+        return actual, replace(actual, base_kwh=(load + torch.stack(errors))[..., None])
+
+
+def test_a_band_is_as_wide_as_for_days_that_the_regression_has_not_seen(past: Archive) -> None:
+    """Sixty profiles in an archive of 480 days, tried on others: nine of ten loads lie in the band of nine tenths.
+
+    A regression of 96 slots on 96 knows its own sixty profiles by heart, and its own residuals cover two of three.
+    """
+    profiles = 3.0 * torch.randn(90, 96, generator=torch.Generator().manual_seed(5)).double()
+    archive = ensemble.archive(Profiles(past.actual, profiles[:60]), range(480))
+    truth, expected = Profiles(past.actual, profiles[60:]).draw(list(range(1000, 1030)))
+    for name in ("least", "most"):  # no house is held within what it did so far
+        vars(archive.regressed["base_kwh"])[name].fill_(-torch.inf if name == "least" else torch.inf)
+    drawn = [
+        ensemble.joint_scenarios(archive, batch.take_rows(expected, torch.tensor([day])), 199).base_kwh[..., 0]
+        for day in range(30)
+    ]
+    lower, upper = torch.stack(drawn).quantile(torch.tensor([0.05, 0.95]).double(), dim=1)
+    assert scorecard.coverage(lower, upper, truth.base_kwh[..., 0]) == pytest.approx(0.9, abs=0.03)
+
+
+def test_an_archive_of_a_single_profile_is_refused(past: Archive) -> None:
+    """Drawn seventy times it is still one day, and no error can be learned from it."""
+    profile = torch.ones(1, 96, dtype=torch.float64)
+    with pytest.raises(EnsembleError, match="70 days on which the same happened"):
+        ensemble.archive(Profiles(past.actual, profile), range(70))
+
+
 def test_a_slot_by_day_that_expects_no_sun_is_no_night(world: World) -> None:
     """An error may take all that is expected of a dull hour; night is only before the first sun and after the last."""
     expected = world.source.draw([1000])[1]
@@ -98,7 +139,8 @@ def test_the_answer_of_the_market_is_the_engine_s_own(world: World) -> None:
     """Played here and by a rollout, the same day puts the same power on the grid."""
     episode = nominate(world.params, draw(world, [1, 2]), Idle())
     trace = rollout(world.params, episode, Idle())
-    power = congestion.respond(world.params, episode.actual, episode.expected, Idle())
+    plan = congestion.planned(world.params, episode.expected, Idle())
+    power = congestion.respond(world.params, episode.actual, plan, Idle())
     wind = episode.actual.wind_kwh
     torch.testing.assert_close(power.active_kw.sum(2) * world.params.slot_hours - wind, trace.net_kwh)
     params = world.params

@@ -12,6 +12,7 @@ import pytest
 
 from totalflex_env.evaluation import metrics, report
 from totalflex_env.evaluation.figures import Clock
+from totalflex_env.evaluation.planned_figures import compared, missed_kw, why
 from totalflex_env.evaluation.results import CAUSES, KINDS, Program, Results, concatenate
 from totalflex_env.evaluation.statistics import ScoreError
 
@@ -74,8 +75,9 @@ def made_up(cost: float, days: int = 4, slots: int = 96, seed: int = 0) -> Resul
 @pytest.fixture(scope="module")
 def results() -> dict[str, Results]:
     days = {name: made_up(cost, seed=i) for i, (name, cost) in enumerate(COSTS.items())}
-    four = np.full(4, 9.9)
-    days["foresight_milp"] = replace(days["foresight_milp"], program=Program(four, four - 0.1, np.full(4, 0.004)))
+    four, came = np.full(4, 9.9), days["foresight_milp"]
+    plan = came.causes_eur - 0.25, 0.9 * came.power_kw, 0.9 * came.net_kw, 0.8 * came.loading
+    days["foresight_milp"] = replace(came, program=Program(four, four - 0.1, np.full(4, 0.004), *plan))
     return days
 
 
@@ -158,7 +160,7 @@ def test_the_page_stands_alone_and_shows_every_policy(results: dict[str, Results
     page = Page()
     page.feed(text)
     assert page.loaded == []
-    assert page.tags.count("svg") == page.tags.count("section") - 1 == 6
+    assert page.tags.count("svg") == page.tags.count("section") - 1 == 7
     assert "Quickstart &lt;1&gt;" in text
     assert not re.search(r"\bnan\b", text.split("</table>")[0])
     for name in COSTS:
@@ -170,3 +172,25 @@ def test_the_page_stands_alone_and_shows_every_policy(results: dict[str, Results
 def test_the_same_comparison_gives_the_same_page(results: dict[str, Results]) -> None:
     comparison = report.Comparison("t", measured(results), REFERENCES, results, (), Clock(12, 0.25), [])
     assert report.html(comparison) == report.html(comparison)
+
+
+def test_planned_and_realised_stand_side_by_side(results: dict[str, Results]) -> None:
+    came = results["foresight_milp"]
+    assert came.program is not None
+    rows = {what: (planned, real) for what, planned, real in compared(came, came.program, 0.25)}
+    planned, real = rows["energy taken (kWh)"]
+    assert planned == pytest.approx(0.9 * real) == pytest.approx(0.9 * came.net_kw.sum() * 0.25 / 4)
+    assert rows["highest loading (% of rating)"][0] == pytest.approx(0.8 * rows["highest loading (% of rating)"][1])
+    assert rows["cost (EUR)"][1] == pytest.approx(came.cost_eur.mean())
+    assert sum(rows[f"cost: {cause} (EUR)"][1] for cause in CAUSES) == pytest.approx(rows["cost (EUR)"][1])
+    assert rows["cost (EUR)"][1] - rows["cost (EUR)"][0] == pytest.approx(0.25 * len(CAUSES))
+    parts = [rows[what] for what in rows if what.startswith(("of which", "less"))]
+    assert sum(part[1] for part in parts[:2]) - parts[2][1] == pytest.approx(real)
+    assert missed_kw(came, came.program) == pytest.approx(0.1 * np.abs(came.net_kw).mean())
+    assert "A day cost +1.50 EUR against the plan" in why(came, came.program)
+
+
+def test_the_page_compares_every_plan(results: dict[str, Results]) -> None:
+    page = report.html(report.Comparison("t", measured(results), REFERENCES, results, (), Clock(12, 0.25), []))
+    assert page.count("Planned and realised: ") == 1
+    assert "cost: imbalance (EUR)" in page

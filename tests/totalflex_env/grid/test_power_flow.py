@@ -68,11 +68,7 @@ def test_a_row_does_not_depend_on_the_others(
     for row in range(len(active)):
         alone = power_flow.solve(GRID, active[row : row + 1], reactive[row : row + 1], tolerance)
         among = batch.take_rows(together, torch.tensor([row]))
-        assert among.converged == alone.converged
-        if alone.converged:  # iterates that find no solution are chaotic: they amplify the last bit of a matrix product
-            assert batch.equal(among, alone, tolerance=1e-9)
-        else:
-            assert among.voltage.isfinite().all()
+        assert batch.equal(among, alone, tolerance=1e-9)
 
 
 @settings(deadline=None, max_examples=50)

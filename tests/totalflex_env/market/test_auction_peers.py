@@ -170,3 +170,15 @@ def test_every_price_is_explained(market: Any) -> None:
     for cause in causes(cleared, 1):
         parts[cause.slot] += cause.price
     assert torch.allclose(parts, cleared.prices.nodal[1])
+
+
+def test_reverse_flow_is_limited_like_flow(market: Any) -> None:
+    """Production that leaves a feeder overloads it as consumption does; consuming more is what is paid for."""
+    offers = market.offers([[0.0]], [[3.0]], [(0, 0)])
+    orders = books.must_run(offers, torch.tensor([0]), 1, market.prices(0.0), market.prices(0.0))
+    behind, base = torch.tensor([[1.0, 0.0, 0.0]]), torch.full((1, 1), -5.0, dtype=torch.float64)
+    limits = element_limits(("line",), behind, base, torch.full_like(base, 3.0), 3.0)
+    cleared = clear(market.book(orders, [[0.1, 0.2]], 100.0, limits), tolerance=1e-9)
+    assert float(cleared.allocation.value) == pytest.approx(-3.0)
+    assert float(cleared.prices.limit) < 0.0
+    assert float(cleared.payments.order) >= -1e-9

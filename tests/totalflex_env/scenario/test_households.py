@@ -19,7 +19,7 @@ HOMES = 100
 
 
 def velander(yearly_kwh: float, homes: int) -> float:
-    """Highest power of a home among others in kW, Danish homes without electric heating."""
+    """Highest power of a home among others in kW, near the upper end of the source in docs/data.md."""
     return float(0.00033 * yearly_kwh + 0.05 * np.sqrt(yearly_kwh / homes))
 
 

@@ -48,12 +48,22 @@ def test_an_unknown_profile_is_named() -> None:
 
 
 def test_semiurb4_of_the_far_future(houses: Houses) -> None:
-    """32 homes, 9 businesses; 10 heat pumps, 4 vehicles at home and 3 at work, 4 batteries with 410 kWh."""
+    """32 homes, 9 businesses; 10 heat pumps, 4 vehicles at home and 3 at work, 4 batteries with 450 kWh."""
     assert [houses.kind.count(kind) for kind in ("home", "business")] == [32, 9] and len(houses.bus) == 41
     count = {kind: sum(device.kind == kind for device in houses.devices) for kind in (*DEVICES, "battery")}
     assert count == {"heat pump": 10, "home charger": 4, "public charger": 3, "battery": 4}
     assert sum(device.capacity_kwh for device in houses.devices) == pytest.approx(450.4, abs=0.5)
     assert {houses.kind[device.house] for device in houses.devices if device.kind == "home charger"} == {"home"}
+
+
+def test_rural1_of_the_near_future() -> None:
+    """Scenario 1: 3 homes and 10 farms get a heat pump of 0.34 kW on average and four batteries."""
+    near = houses_of(simbench.load("1-LV-rural1--1-sw"))
+    assert [near.kind.count(kind) for kind in ("home", "farm")] == [3, 10]
+    assert sorted(device.kind for device in near.devices) == ["battery"] * 4 + ["heat pump"]
+    (pump,) = (device for device in near.devices if device.kind == "heat pump")
+    assert float(pump.kw.mean()) == pytest.approx(0.335, abs=0.001) and pump.kw.min() >= 0.0
+    assert played(near).base_kw.sum() == pytest.approx(near.base_kw.sum() + pump.kw.sum())
 
 
 def test_no_energy_is_lost(loaded: simbench.SimbenchNet, houses: Houses) -> None:
