@@ -23,6 +23,7 @@ from baselines.tangents import (
 )
 from totalflex_env import batch, fleet
 from totalflex_env.engine import scripted
+from totalflex_env.engine.nominate import share, shares_nomination
 from totalflex_env.engine.rollout import Trace, rollout
 from totalflex_env.types import Action, Episode, Params, Situation
 
@@ -65,7 +66,7 @@ class ForesightPlan:
     bound_eur: Tensor  # [B] no trajectory of the engine costs less
     mip_gap: Tensor  # [B] of the plan, as a share of its cost, of 1 EUR where the cost is smaller
     seconds: Tensor  # [B] in the solver
-    trace: Trace  # the replay, without imbalance: the nomination is what happened
+    trace: Trace  # the replay; with a nomination of its own there is no imbalance
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,13 @@ def foresight(
     The first programs have their limits relaxed by as much as the tangents exceed the AC power flow, so that their dual
     bound holds for everything the engine can do. Where a replay costs more than planned, the tangents are shifted by
     the measured gap and the plan is made again.
+
+    A plan is its own nomination, unless the imbalance rule makes all policies share one: then the plan is the cheapest
+    beside that nomination, and the bound holds for whoever has it.
     """
     params, episode = batch.to(params, dtype=torch.float64), batch.to(episode, dtype=torch.float64)
+    if shares_nomination(params):
+        episode = share(params, episode)
     planner = planner or (Planner(effort) if len(params.house) < MANY else DecomposedPlanner(effort))
     nodes = watched_nodes(params, episode.actual)
     rows = [batch.take_rows(episode, torch.tensor([i])) for i in range(len(episode.actual.spot))]
@@ -152,7 +158,7 @@ def _task(params: Params, row: Episode, grid: Tangents, limit: Tensor) -> Task:
         guards=row.guards,
         tangents=grid,
         limit=limit,
-        nomination_kwh=None,
+        nomination_kwh=row.nomination_kwh[0] if shares_nomination(params) else None,
         deviation_kwh=torch.zeros(len(limit), dtype=torch.float64),
     )
 
@@ -162,8 +168,10 @@ def _planned(days: list[_Day]) -> Tensor:
 
 
 def _replay(params: Params, days: list[_Day]) -> Trace:
-    """Run the plans in the engine; what happens in a first run is the nomination of the second."""
+    """Run the plans; what happens in a first run is the nomination of the second, unless all policies share one."""
     policy = FollowPlan(torch.stack([day.plan.energy_kwh for day in days]))
     episode = batch.concatenate_rows([day.episode for day in days])
     first = rollout(params, episode, policy)
+    if shares_nomination(params):
+        return first
     return rollout(params, replace(episode, nomination_kwh=first.net_kwh), policy)

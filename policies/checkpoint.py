@@ -17,7 +17,7 @@ from totalflex_env.errors import DataError
 from totalflex_env.settings import Settings
 
 CARD, WEIGHTS = "policy.json", "weights.pt"
-CONTROLS = tuple(name for name, _ in AGGREGATOR_CONTROLS)
+CONTROLS = tuple(control.name for control in AGGREGATOR_CONTROLS)
 
 
 class Normaliser(Settings):

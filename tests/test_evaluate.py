@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import evaluate
 from baselines import catalog
@@ -68,6 +69,18 @@ def test_the_results_hold_every_policy_with_every_figure(
     assert policies["foresight_milp"]["score"] == policies["rolling_milp"]["causal_score"] == 1.0
     assert "quick" in capsys.readouterr().out
     assert "Learning curve" not in (out / "report.html").read_text()
+
+
+def test_the_first_day_is_drawn_as_a_film(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the learned policy, a frame for each of the four slots; the comparison follows as ever."""
+    film = tmp_path / "day.gif"
+    fast = ["--policies", "[default_schedule, foresight_milp, rolling_milp, timer]", "--seeds", "7:9"]
+    assert evaluate.main([str(config), *fast, "--render", str(film)]) == 0
+    with Image.open(film) as moving:
+        assert (moving.format, moving.n_frames, moving.size) == ("GIF", 4, (960, 540))
+    assert f"film: {film}" in capsys.readouterr().out
+    assert evaluate.main([str(config), "--render", "day.mp4"]) == 2
+    assert "ends in .gif" in capsys.readouterr().err
 
 
 def test_processes_do_not_change_the_figures(config: Path, tmp_path: Path) -> None:

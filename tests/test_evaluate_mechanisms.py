@@ -20,7 +20,9 @@ def test_one_command_writes_table_figures_and_report(tmp_path: Path, capsys: pyt
     assert "price only" in printed and "flexibility market" in printed
     found = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
     parts = {"regimes", "price_rules", "misreports", "inc_dec", "baseline_bias", "baseline_gaming", "delivery_rules"}
-    assert parts | {"incentives", "households"} <= set(found)
+    assert parts | {"incentives", "households", "position_adjustments"} <= set(found)
+    earned = found["incentives"][0]["income_eur"]
+    assert earned["lower"] <= earned["value"] <= earned["upper"]
     assert found["regimes"]["price only"]["highest_transformer_loading"] > 1.2
     assert found["regimes"]["flexibility market"]["highest_transformer_loading"] < 1.01
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -132,6 +132,25 @@ class ScenarioConfig(Settings):
     start_hour: int = Field(12, ge=0, le=23, description="local hour at which the episode starts")
 
 
+class PopulationConfig(Settings):
+    """Who is there: a share of the houses, and of the devices, drawn anew for every episode."""
+
+    houses: tuple[float, float] = Field((1.0, 1.0), description="least and greatest share of the houses")
+    devices: tuple[float, float] = Field((1.0, 1.0), description="the same of the devices in houses that are there")
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        for least, most in (self.houses, self.devices):
+            if not 0.0 <= least <= most <= 1.0:
+                raise ValueError("'houses' and 'devices' are two rising shares from 0 to 1")
+        return self
+
+    @property
+    def everybody(self) -> bool:
+        """Whether all houses and devices are always there."""
+        return self == PopulationConfig()
+
+
 class MarketConfig(Settings):
     """Rules and true prices of the market."""
 
@@ -178,6 +197,7 @@ class EnvConfig(Settings):
     forecast: ForecastConfig = ForecastConfig()
     prices: PriceConfig = PriceConfig()
     wind: WindConfig = WindConfig()
+    population: PopulationConfig = PopulationConfig()
     market: MarketConfig = MarketConfig()
     aggregators: PositiveInt = Field(1, description="aggregators; house p is with aggregator p modulo their number")
     learners: tuple[Literal["prosumer", "aggregator", "brp", "dso"], ...] = ("prosumer", "aggregator", "brp", "dso")

@@ -18,7 +18,7 @@ class Dice:
     generators: tuple[np.random.Generator, ...]
 
     @classmethod
-    def of(cls, seeds: Iterable[int]) -> Dice:
+    def of(cls, seeds: Iterable[int | tuple[int, ...]]) -> Dice:
         """Return a row for every seed."""
         return cls(tuple(np.random.default_rng(seed) for seed in seeds))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from totalflex_env import batch
 from totalflex_env.config import DevicesConfig
-from totalflex_env.devices.family import Day, DeviceSettings, Family, Range, Rest, Weather
+from totalflex_env.devices.family import Day, DeviceSettings, Discomfort, Family, Range, Rest, Weather
 from totalflex_env.types import DeviceState, Episode, Params, Scenario
 
 AnyFamily = Family[Any, Any, Any]
@@ -103,7 +103,19 @@ def present(params: Params, actual: Scenario, expectation: Scenario, slot: int) 
 def known(params: Params, actual: Scenario, expectation: Scenario, weather: Weather, slot: int) -> tuple[Any, ...]:
     """Return the habits of every family as they can be known at the start of `slot` with this weather forecast."""
     parts = zip(params.families, actual.habits, expectation.habits)
-    return tuple(family.known(true, guess, weather, slot) for family, true, guess in parts)
+    habits = tuple(family.known(true, guess, weather, slot) for family, true, guess in parts)
+    return habits if actual.population is None else without(params.families, habits, actual.population.devices)
+
+
+def without(families: tuple[AnyFamily, ...], habits: tuple[Any, ...], there: Tensor) -> tuple[Any, ...]:
+    """Return habits [B, ...] in which the devices that are not `there` [B, N] bool have nothing to do."""
+    parts = zip(families, habits, there.split([len(family.house) for family in families], dim=1), strict=True)
+    return tuple(family.without(part, here) for family, part, here in parts)
+
+
+def only(scenario: Scenario, value: Tensor) -> Tensor:
+    """Return a value [..., B, N] of devices with zeros where there is none."""
+    return value if scenario.population is None else torch.where(scenario.population.devices, value, 0.0)
 
 
 def news(params: Params, present: tuple[Any, ...], slot: int, rows: int) -> Tensor:
@@ -129,9 +141,9 @@ def limits(params: Params, state: DeviceState, episode: Episode, slot: int) -> R
     ranges = [family.limits(part, habits, guard, slot) for family, part, habits, guard in parts]
     nothing = episode.actual.spot[:, :0]
     return Range(
-        lower=_beside([each.lower for each in ranges], nothing),
-        upper=_beside([each.upper for each in ranges], nothing),
-        default=_beside([each.default for each in ranges], nothing),
+        lower=only(episode.actual, _beside([each.lower for each in ranges], nothing)),
+        upper=only(episode.actual, _beside([each.upper for each in ranges], nothing)),
+        default=only(episode.actual, _beside([each.default for each in ranges], nothing)),
     )
 
 
@@ -172,6 +184,9 @@ def discomfort(params: Params, after: DeviceState, scenario: Scenario, slot: int
     """Return missing charge, degree-hours and delays of a slot that ended in the state `after`."""
     parts = zip(params.families, after.parts, scenario.habits, strict=True)
     found = [family.discomfort(part, habits, slot, params.slot_hours) for family, part, habits in parts]
+    if scenario.population is not None:
+        there = split(params, scenario.population.devices)
+        found = [_those(each, here) for each, here in zip(found, there)]
     nothing = scenario.spot[:, :0]
     degree_hours = [each.degree_hours for each in found if each.degree_hours is not None]
     unmet = [each.unmet_kwh for each in found if each.unmet_kwh is not None]
@@ -180,6 +195,11 @@ def discomfort(params: Params, after: DeviceState, scenario: Scenario, slot: int
         degree_hours=torch.cat([nothing, *degree_hours], dim=1).sum(dim=1),
         unmet_kwh=torch.cat([nothing, *unmet], dim=1).sum(dim=1),
     )
+
+
+def _those(toll: Discomfort, there: Tensor) -> Discomfort:
+    """What the devices that are there [B, n] did."""
+    return batch.map_tensors(toll, lambda suffered: torch.where(there, suffered, 0.0))
 
 
 def reactive(params: Params, energy: Tensor, scenario: Scenario, slot: int) -> Tensor:
@@ -196,7 +216,7 @@ def shortfall(params: Params, end: DeviceState, scenario: Scenario) -> Tensor:
     missing = [(family, family.shortfall(part, habits)) for family, part, habits in parts]
     nothing, rows = scenario.spot[:, :0], len(scenario.spot)
     columns = [nothing.new_zeros(rows, len(each.house)) if kwh is None else kwh for each, kwh in missing]
-    return torch.cat([nothing, *columns], dim=1)
+    return only(scenario, torch.cat([nothing, *columns], dim=1))
 
 
 def rests(

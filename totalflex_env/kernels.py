@@ -9,20 +9,26 @@ they can be traced and run on fake tensors. They carry no gradients.
 from __future__ import annotations
 
 import functools
+import itertools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from numba import cuda
+from numpy.typing import NDArray
 from torch import Tensor
 
 from totalflex_env.compiled import compiled
 
+Arrays = Sequence[NDArray[Any]]
 Loop = Callable[..., None]
 """Works on the rows from the first to an end in steps, a tuple; then come inputs, outputs, scratch and numbers."""
 
 _THREADS = 64  # of a block on CUDA
 _loops: dict[str, Loop] = {}
+_count = itertools.count()
 _library = torch.library.Library("totalflex", "DEF")
 _library.define("kernel(str name, Tensor[] inputs, Tensor(a!)[] outputs, int scratch=0, int[] numbers=[]) -> ()")
 
@@ -38,12 +44,24 @@ def kernel(loop: Loop) -> Callable[..., None]:
     return functools.partial(torch.ops.totalflex.kernel.default, name)
 
 
+def host(function: Loop, owner: object) -> Callable[..., None]:
+    """Return the same of a function that is no kernel: it is called as it is, on the CPU, while `owner` lives."""
+    name = f"host {next(_count)}"
+    _loops[name] = function
+    weakref.finalize(owner, _loops.pop, name)
+    return functools.partial(torch.ops.totalflex.kernel.default, name)
+
+
+def run(name: str, inputs: Arrays, outputs: Arrays, scratch: int = 0, numbers: Sequence[int] = ()) -> None:
+    """Run a kernel by its name over all rows of arrays on the CPU."""
+    room = np.empty((1, scratch), np.int64)
+    _loops[name]((0, len(outputs[0]), 1), tuple(inputs), tuple(outputs), room, tuple(numbers))
+
+
 def _run_on_cpu(
     name: str, inputs: list[Tensor], outputs: list[Tensor], scratch: int = 0, numbers: Sequence[int] = ()
 ) -> None:
-    room = torch.empty(1, scratch, dtype=torch.int64)
-    arrays = [tuple([tensor.numpy() for tensor in group]) for group in (inputs, outputs)]
-    _loops[name]((0, len(outputs[0]), 1), *arrays, room.numpy(), tuple(numbers))
+    run(name, [tensor.numpy() for tensor in inputs], [tensor.numpy() for tensor in outputs], scratch, numbers)
 
 
 def _run_on_cuda(

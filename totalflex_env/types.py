@@ -45,6 +45,14 @@ class Params:
 
 # ---------------------------------------------------------------- one episode, drawn whole at reset
 @dataclass(frozen=True)
+class Population:
+    """Who is there, row by row. Houses and devices that are not take no energy, cost nothing and do not act."""
+
+    houses: Tensor  # [B, P] bool
+    devices: Tensor  # [B, N] bool, in houses that are there
+
+
+@dataclass(frozen=True)
 class Scenario:
     """Everything from outside that happens in an episode."""
 
@@ -58,6 +66,7 @@ class Scenario:
     base_kvarh: Tensor  # [B, T, P] its reactive energy
     pv_kwh: Tensor  # [B, T, P] production, >= 0
     habits: tuple[Any, ...]  # of each family: sessions, surroundings, windows
+    population: Population | None = None  # None: everybody is there
 
 
 @dataclass(frozen=True)
@@ -227,6 +236,7 @@ class Situation:
     present: tuple[Any, ...]  # of each family: what is known of its habits without forecasting
     expected: SlotForecast  # what this slot is expected to bring
     forecast: Callable[[], Forecast]  # made when asked for, since most policies need less
+    population: Population | None = None  # None: everybody is there
 
 
 class Policy(Protocol):
@@ -244,3 +254,26 @@ class Source(Protocol):
 
     def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
         """Return the truth and its day-ahead expectation, one row per seed."""
+
+
+class HouseSource(Protocol):
+    """A source of episodes that knows where its houses are."""
+
+    @property
+    def config(self) -> EnvConfig:
+        """The configuration it was made of, with the devices that its grid brings."""
+
+    @property
+    def net(self) -> Any:
+        """The pandapower net, None where the grid is made elsewhere."""
+
+    @property
+    def house_bus(self) -> tuple[int, ...]:
+        """Pandapower bus of every house."""
+
+    @property
+    def peak_kw(self) -> tuple[float, ...]:
+        """Highest inflexible consumption or production of every house."""
+
+    def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
+        """Return the truth and its day-ahead expectation, float64, one row per seed and by that seed alone."""

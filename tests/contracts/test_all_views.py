@@ -166,9 +166,10 @@ def test_the_step_after_the_end_begins_the_next_episodes() -> None:
     assert make_vec("tiny", 2).reset(seed=[8, 3])[1]["episode_seed"].tolist() == [8, 3]
 
 
+# RLlib registers its own wrapper with Gymnasium for every algorithm that it builds.
+@pytest.mark.filterwarnings("ignore:.*Overriding environment rllib-multi-agent-env-v0:UserWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("policies", ["shared", "role", "separate"])
-@pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_rllib_trains(policies: str) -> None:
     config = make_config("tiny", policies).training(train_batch_size_per_learner=16, minibatch_size=8, num_epochs=1)
     algorithm = config.build_algo()

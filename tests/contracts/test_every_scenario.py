@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Iterator
 
 import gymnasium
 import pytest
@@ -15,31 +17,49 @@ from torchrl.envs.utils import check_env_specs
 
 from totalflex_env import batch, config_files
 from totalflex_env.config import EnvConfig
-from totalflex_env.engine.build import build
 from totalflex_env.engine.observe import observe
 from totalflex_env.engine.roles import ScriptedPolicy, action, neutral
 from totalflex_env.engine.simulator import Simulator
+from totalflex_env.envs import worlds
 from totalflex_env.envs.ids import IDS
 from totalflex_env.envs.parallel import env, parallel_env
 from totalflex_env.envs.rllib import RllibEnv
 from totalflex_env.envs.single import single_env
 from totalflex_env.envs.torchrl import torchrl_env
 
-NAMES = [
-    pytest.param(name, marks=[] if name in {"tiny", "house", "street"} else [pytest.mark.slow])
-    for name in config_files.names("env")
-]
+LARGE = ["office_industry", "town", "village"]
+TWO_HOURS = ["--slots=8", "--scenario.start_hour=16", "--devices.dishwasher.count=0", "--devices.industry.count=0"]
+TWO_HOURS += ["--devices.ev.arrival_hour=16.5", "--devices.industry.houses=null", "--grid.devices=profiles"]
+FORMS = [*config_files.names("env"), *(f"{name} at four" for name in LARGE)]
+"""Every registered environment, and the large ones for two hours, which takes seconds instead of minutes."""
+NAMES = [name for name in FORMS if name not in LARGE]
+WHOLE = [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in FORMS]
 SLOTS = 6
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _built_once() -> Iterator[None]:
+    """Worlds never change, so that every test of one may share it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worlds, "build", functools.cache(worlds.build))
+        yield
+
+
+@functools.cache
+def config_of(name: str) -> EnvConfig:
+    registered, *at_four = name.split(" ", 1)
+    return config_files.load(EnvConfig, registered, "env", TWO_HOURS if at_four else [])
+
+
 def test_the_registered_environments_are_all_here() -> None:
-    assert [name.values[0] for name in NAMES] == ["house", "office_industry", "street", "tiny", "town", "village"]
+    registered = ["house", "office_industry", "street", "tiny", "town", "village"]
+    assert sorted({name.split()[0] for name in FORMS}) == sorted({name.split()[0] for name in NAMES}) == registered
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WHOLE)
 def test_pettingzoo(name: str) -> None:
-    parallel_api_test(parallel_env(name), num_cycles=20)
-    parallel_seed_test(lambda: parallel_env(name), num_cycles=2)
+    parallel_api_test(parallel_env(config_of(name)), num_cycles=20)
+    parallel_seed_test(lambda: parallel_env(config_of(name)), num_cycles=2)
 
 
 # Roles see different things, so their observations differ in size; PettingZoo remarks on that and on nothing else.
@@ -47,13 +67,13 @@ def test_pettingzoo(name: str) -> None:
 @pytest.mark.filterwarnings("ignore:Agents have different observation space sizes:UserWarning")
 @pytest.mark.parametrize("name", NAMES)
 def test_pettingzoo_turn_by_turn(name: str) -> None:
-    api_test(env(name), num_cycles=4)
+    api_test(env(config_of(name)), num_cycles=4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("agent", ["aggregator_0", "prosumer_1", "brp_0", "dso_0"])
 def test_gymnasium_and_stable_baselines3(name: str, agent: str) -> None:
-    alone = single_env(name, agent)
+    alone = single_env(config_of(name), agent)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not having the environment's spec.*")  # it was made by hand
         warnings.filterwarnings("ignore", message=".*skip_render_check.*")
@@ -64,12 +84,12 @@ def test_gymnasium_and_stable_baselines3(name: str, agent: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("policies", ["shared", "role", "separate"])
 def test_rllib(name: str, policies: str) -> None:
-    check_multiagent_environments(RllibEnv({"env": name, "policies": policies}))
+    check_multiagent_environments(RllibEnv({"env": config_of(name), "policies": policies}))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WHOLE)
 def test_torchrl(name: str) -> None:
-    check_env_specs(torchrl_env(name, num_envs=2))
+    check_env_specs(torchrl_env(config_of(name), num_envs=2))
 
 
 @pytest.mark.parametrize("name", sorted(IDS))
@@ -84,10 +104,10 @@ def test_the_registered_ids(name: str) -> None:
     assert rows.reset(seed=0)[0].shape == (2, *made.observation_space.shape)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WHOLE)
 def test_a_row_of_a_batch_equals_its_seed_alone(name: str) -> None:
     """Row 1 of 3 while every role of every row does something else."""
-    world, row = build(config_files.load(EnvConfig, name, "env")), torch.tensor([1])
+    world, row = worlds.build(config_of(name)), torch.tensor([1])
     together, alone = Simulator(world, ScriptedPolicy()), Simulator(world, ScriptedPolicy())
     now_together, now_alone = together.reset([5, 6, 7]), alone.reset([6])
     generator = torch.Generator().manual_seed(0)

@@ -96,6 +96,11 @@ class Appliance(Family[Windows, Started, None]):
         """Return in which rows [B] bool a machine has just been loaded."""
         return (present.ready == slot).flatten(1).any(dim=1)
 
+    def without(self, habits: Windows, there: Tensor) -> Windows:
+        """Return windows in which machines that are not there are never loaded."""
+        ready, latest = (torch.where(there[:, None], part, NEVER) for part in (habits.ready, habits.latest))
+        return replace(habits, ready=ready, latest=latest)
+
     def start(self, habits: Windows) -> Started:
         """Return the state before any programme has started."""
         return Started(torch.full_like(habits.ready, NEVER))

@@ -153,6 +153,14 @@ class Family(ABC, Generic[Habits, State, Guard]):
         """Return in which rows [B] bool `slot` tells something that plans should take in; None if in none ever."""
         return None
 
+    def without(self, habits: Habits, there: Tensor) -> Habits:
+        """Return habits [B, ...] in which devices that are not `there` [B, n] bool have nothing to do and to take.
+
+        What looks ahead (rules, offers, programs) then leaves them alone; `fleet` keeps their energy and cost at zero.
+        A family that does not say how is a ConfigError.
+        """
+        raise ConfigError("population", "devices", type(self).__name__, "families of devices that say `without`")
+
     def guard(self, expected: Habits) -> Guard:
         """Return what the expectation of the episode tells about limits; nothing for most families."""
         nothing: Guard = cast(Any, None)

@@ -58,6 +58,10 @@ class Pv(Family[Sunshine, Nothing, None]):
         """Return what follows from the weather forecast."""
         return self.sunshine(weather.irradiance)
 
+    def without(self, habits: Sunshine, there: Tensor) -> Sunshine:
+        """Return no sunshine where no plant is there."""
+        return Sunshine(torch.where(there[:, None], habits.available_kwh, 0.0))
+
     def start(self, habits: Sunshine) -> Nothing:
         """Return nothing to remember."""
         return Nothing()

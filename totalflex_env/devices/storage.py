@@ -102,6 +102,16 @@ class Storage(Family[Sessions, Stored, None]):
         """Return in which rows [B] bool a vehicle has just arrived."""
         return ((present.arrival == slot) & (present.departure > slot)).flatten(1).any(dim=1)
 
+    def without(self, habits: Sessions, there: Tensor) -> Sessions:
+        """Return sessions that end as they begin, of storages that are empty, where none is there."""
+        here = there[:, None]
+        return Sessions(
+            arrival=habits.arrival,
+            departure=torch.where(here, habits.departure, habits.arrival),
+            need_kwh=torch.where(here, habits.need_kwh, 0.0),
+            stored_kwh=torch.where(here, habits.stored_kwh, 0.0),
+        )
+
     def start(self, habits: Sessions) -> Stored:
         """Return what storages hold before anything happens: what their first session begins with."""
         return Stored(habits.stored_kwh[:, 0])

@@ -16,6 +16,8 @@ from totalflex_env.kernels import kernel
 
 PRICE_STEP = 0.05
 URGENCY = 0.1
+HEADROOM = 0.7
+"""Logarithm of the factor on the headroom that the knob means at 1."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def _rates(rates: Rates) -> tuple[Tensor, Tensor]:
 
 def _of_vehicles(needs: Needs, view: View[Any, Any]) -> tuple[Tensor, Tensor]:
     """Target [B, n] kWh and worth [B, n] EUR/kWh of vehicles: the price of charging later, more as slack runs out."""
-    own, together = later_prices(needs, view, torch.exp(0.7 * view.knobs.vehicle_headroom))
+    own, together = later_prices(needs, view, torch.exp(HEADROOM * view.knobs.vehicle_headroom))
     slack = (needs.departure - view.slot) - needs.missing_kwh / needs.charge_kwh
     urgent = view.knobs.vehicle_urgency * URGENCY * torch.exp(-slack.clamp(min=0.0) / 8.0)
     worth = torch.maximum(own, together) + PRICE_STEP * view.knobs.vehicle_worth + urgent

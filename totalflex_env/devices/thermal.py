@@ -108,6 +108,15 @@ class Thermal(Family[Climate, Warmth, Envelope]):
         climate = self.climate(weather.temperature)
         return Climate(climate.ambient, climate.cop, expected.start)
 
+    def without(self, habits: Climate, there: Tensor) -> Climate:
+        """Return surroundings that keep the stores of devices that are not there full by themselves."""
+        full = self.direction * self.level_band()[1]
+        return Climate(
+            ambient=torch.where(there[:, None], habits.ambient, full),
+            cop=habits.cop,
+            start=torch.where(there, habits.start, full),
+        )
+
     def guard(self, expected: Climate) -> Envelope:
         """Return floor and ceiling of the level from which comfort can be kept to the end of the episode.
 

@@ -123,6 +123,12 @@ class Zone(Family[Rooms, Warmth, Envelope]):
         outdoors, sun = (part[..., None].expand_as(actual.sun) for part in (weather.temperature, weather.irradiance))
         return Rooms(outdoors=outdoors, sun=sun, start=expected.start, **people)
 
+    def without(self, habits: Rooms, there: Tensor) -> Rooms:
+        """Return zones that are as warm as it is around them, without sun and gains, where none is there."""
+        neutral = {name: self.indoors_c for name in ("outdoors", "lower", "upper", "setpoint", "start")}
+        parts = {name: torch.where(there[:, None], part, neutral.get(name, 0.0)) for name, part in vars(habits).items()}
+        return Rooms(**parts)
+
     def guard(self, expected: Rooms) -> Envelope:
         """Return the comfort bands, and the coldest and warmest weather within the margin with the pump against it."""
         around, margin = self.around(expected), torch.where(self.sheltered, 0.0, self.margin_k)

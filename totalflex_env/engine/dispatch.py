@@ -8,25 +8,35 @@ devices of its own houses; what the grid can still carry and how many vehicles w
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from totalflex_env import batch, fleet
-from totalflex_env.devices.bidding import Bid, Knobs, View
+from totalflex_env.devices.bidding import FACTOR, HOLD, Bid, Knobs, View
+from totalflex_env.devices.storage_bid import HEADROOM, PRICE_STEP, URGENCY
+from totalflex_env.engine.controls import Control
 from totalflex_env.types import Situation
 
+
+def _factor(logarithm: float) -> tuple[float, float]:
+    """The ends of a factor whose logarithm at 1 is this."""
+    return math.exp(-logarithm), math.exp(logarithm)
+
+
 AGGREGATOR_CONTROLS = (
-    ("vehicle_worth", "shift of what a vehicle pays for energy now, 0.05 EUR/kWh at 1"),
-    ("vehicle_headroom", "share of the forecast headroom that vehicles plan with, factor 2 at 1"),
-    ("vehicle_urgency", "what a vehicle pays more as its slack runs out, 0.1 EUR/kWh at 1"),
-    ("vehicle_hold", "price difference that moves a vehicle away from its plan, 0.02 EUR/kWh more at 1"),
-    ("heat_worth", "factor on the value of heat, 1.6 at 1"),
-    ("heat_hold", "price difference that moves heat away from its plan, 0.02 EUR/kWh more at 1"),
-    ("battery_worth", "factor on the value of stored energy, 1.6 at 1"),
-    ("battery_hold", "price difference that moves a battery away from its plan, 0.02 EUR/kWh more at 1"),
+    Control("vehicle_worth", "more that a vehicle pays for energy now", "EUR/kWh", -PRICE_STEP, PRICE_STEP),
+    Control("vehicle_headroom", "headroom that vehicles plan with, times the forecast", "1", *_factor(HEADROOM), True),
+    Control("vehicle_urgency", "what a vehicle pays more as its slack runs out", "EUR/kWh", -URGENCY, URGENCY),
+    Control("vehicle_hold", "price difference that moves a vehicle away from its plan", "EUR/kWh", 0.0, 2.0 * HOLD),
+    Control("heat_worth", "value of heat, times that of the rule", "1", *_factor(FACTOR), True),
+    Control("heat_hold", "price difference that moves heat away from its plan", "EUR/kWh", 0.0, 2.0 * HOLD),
+    Control("battery_worth", "value of stored energy, times that of the rule", "1", *_factor(FACTOR), True),
+    Control("battery_hold", "price difference that moves a battery away from its plan", "EUR/kWh", 0.0, 2.0 * HOLD),
 )
+"""The knobs, which `devices/bidding.py` turns into these values."""
 
 
 def bids(situation: Situation, controls: Tensor) -> Bid:

@@ -21,14 +21,26 @@ class Nominator(Protocol):
         """Return the planned net consumption [B, T] kWh."""
 
 
+def shares_nomination(params: Params) -> bool:
+    """Return whether all policies have one nomination: under a single imbalance price their own could speculate."""
+    return params.config.market.imbalance == "single_price"
+
+
 def nominate(params: Params, episode: Episode, policy: Policy) -> Episode:
     """Return the episode with the nomination [B, T] of `policy`: its first plan, or its rollout on the expected day.
 
-    On the expected day there is no imbalance to pay for, so its imbalance prices are the spot price. Under a single
-    imbalance price every policy gets the nomination of the default schedules: its own could speculate on the price.
+    On the expected day there is no imbalance to pay for, so its imbalance prices are the spot price. Where all policies
+    share a nomination, it is that one.
     """
-    if params.config.market.imbalance == "single_price":
-        policy = Untraded(lambda now: now.default)
+    return share(params, episode) if shares_nomination(params) else _nominated(params, episode, policy)
+
+
+def share(params: Params, episode: Episode) -> Episode:
+    """Return the episode with the nomination [B, T] that owes nothing to a policy: that of the default schedules."""
+    return _nominated(params, episode, Untraded(lambda now: now.default))
+
+
+def _nominated(params: Params, episode: Episode, policy: Policy) -> Episode:
     calm = replace(episode.expected, up=episode.expected.spot, down=episode.expected.spot)
     rehearsal = replace(episode, actual=calm, expected=calm)
     now = situation(params, rehearsal, start(params, rehearsal))

@@ -7,7 +7,8 @@ Nothing here knows the outcome of the slot or of later ones.
 from __future__ import annotations
 
 import functools
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 from totalflex_env import fleet
 from totalflex_env.devices.bidding import View
 from totalflex_env.devices.family import Family
-from totalflex_env.devices.storage import Sessions, Storage, Stored
+from totalflex_env.devices.storage import Storage
 from totalflex_env.devices.storage_bid import later_prices
 from totalflex_env.devices.thermal import Thermal
 from totalflex_env.engine import dispatch
@@ -57,6 +58,21 @@ _OF_FLEETS = (
     "battery_level", "heat_level_mean", "heat_level_min",
 )  # fmt: skip
 _OF_HOUSES = PROSUMER_FEATURES[5:]
+
+
+@dataclass(frozen=True)
+class _Seen(Generic[Kind]):
+    """A family as agents see it."""
+
+    family: Kind
+    view: View[Any, Any]
+    there: Tensor | None  # [B, n] bool, None: all are
+
+    def only(self, value: Tensor) -> Tensor:
+        """What is told of devices [..., n], with zeros where there is none; as [B, k, n] where it was [1, k, n]."""
+        if self.there is None:
+            return value
+        return torch.where(self.there if value.dim() == 2 else self.there[:, None], value, 0.0)
 
 
 def observe(situation: Situation) -> Observation:
@@ -112,19 +128,21 @@ def _fleets(situation: Situation, views: Views) -> Tensor:
     params = situation.params
     nothing = situation.lower.new_zeros(len(situation.lower), params.aggregators)
     of_stores, of_heat = [nothing] * 7, [nothing] * 2
-    if (stores := _family(params, Storage, views)) is not None:
-        of_stores = _storages(params, *stores)
-    if (heat := _family(params, Thermal, views)) is not None:
-        family, level = heat[0], heat[0].fill(heat[1].state)
-        owner = params.aggregator[family.house]
-        total, count = _sums(torch.stack([level, torch.ones_like(level)], dim=1), owner, params.aggregators).unbind(1)
-        lowest = nothing.scatter_reduce(1, owner.expand_as(level), level, "amin", include_self=False)
-        of_heat = [total / count.clamp(min=1.0), lowest]
+    if (stores := _family(situation, Storage, views)) is not None:
+        of_stores = _storages(params, stores)
+    if (heat := _family(situation, Thermal, views)) is not None:
+        level, count = heat.family.fill(heat.view.state), heat.only(torch.ones_like(heat.view.lower))
+        owner = params.aggregator[heat.family.house]
+        total, number = _sums(torch.stack([level * count, count], dim=1), owner, params.aggregators).unbind(1)
+        of_those = torch.where(count > 0.0, level, torch.inf)
+        lowest = nothing.scatter_reduce(1, owner.expand_as(level), of_those, "amin", include_self=False)
+        of_heat = [total / number.clamp(min=1.0), torch.where(number > 0.0, lowest, 0.0)]
     return torch.stack([*of_stores, *of_heat], dim=2)
 
 
-def _storages(params: Params, storage: Storage, view: View[Sessions, Stored]) -> list[Tensor]:
+def _storages(params: Params, stores: _Seen[Storage]) -> list[Tensor]:
     """Features [B, A] of an aggregator's vehicles and batteries; the price for the fleet is that of all vehicles."""
+    storage, view = stores.family, stores.view
     needs, now = storage.needs(view), view.now[:, None]
     missing, begun = needs.missing_kwh, needs.connected(view.slot)
     slack = (needs.departure - view.slot) - missing / storage.charge_kwh
@@ -134,7 +152,7 @@ def _storages(params: Params, storage: Storage, view: View[Sessions, Stored]) ->
     parts = [part.to(missing) for part in (begun, missing, hours < 4, hours < 12, own * missing, level)]
     owner = params.aggregator[storage.house]
     present, needed, urgent, soon, paid, stored = _sums(torch.stack(parts, dim=1), owner, params.aggregators).unbind(1)
-    sizes = torch.stack([storage.session.to(missing), storage.capacity_kwh * ~storage.session])[None]
+    sizes = stores.only(torch.stack([storage.session.to(missing), storage.capacity_kwh * ~storage.session])[None])
     vehicles, capacity = _sums(sizes, owner, params.aggregators).unbind(1)
     vehicles = vehicles.clamp(min=1.0)
     return [
@@ -154,23 +172,26 @@ def _houses(situation: Situation, views: Views) -> Tensor:
     houses = len(params.node)
     limits = _sums(torch.stack([situation.lower, situation.upper], dim=1), params.house, houses).unbind(1)
     need = there = heat_level = battery_level = torch.zeros_like(now.base_kwh)
-    if (stores := _family(params, Storage, views)) is not None:
-        storage, view = stores
+    if (stores := _family(situation, Storage, views)) is not None:
+        storage, view = stores.family, stores.view
         needs = storage.needs(view)
         level = view.state.stored_kwh / storage.capacity_kwh * ~storage.session
         parts = [needs.missing_kwh / 10.0, needs.connected(view.slot).to(level), level]
         need, there, battery_level = _sums(torch.stack(parts, dim=1), storage.house, houses).unbind(1)
-    if (heat := _family(params, Thermal, views)) is not None:
-        level = heat[0].fill(heat[1].state)
-        total, count = _sums(torch.stack([level, torch.ones_like(level)], dim=1), heat[0].house, houses).unbind(1)
-        heat_level = total / count.clamp(min=1.0)
+    if (heat := _family(situation, Thermal, views)) is not None:
+        level, count = heat.family.fill(heat.view.state), heat.only(torch.ones_like(heat.view.lower))
+        total, number = _sums(torch.stack([level * count, count], dim=1), heat.family.house, houses).unbind(1)
+        heat_level = total / number.clamp(min=1.0)
     return torch.stack([now.base_kwh, now.pv_kwh, need, there, heat_level, battery_level, *limits], dim=2)
 
 
-def _family(params: Params, kind: type[Kind], views: Views) -> tuple[Kind, View[Any, Any]] | None:
+def _family(situation: Situation, kind: type[Kind], views: Views) -> _Seen[Kind] | None:
     """A family and what is known of it, None if there are no such devices."""
-    place = fleet.find(params, kind)
-    return None if place is None else (place.family, views[place.index])
+    place = fleet.find(situation.params, kind)
+    if place is None:
+        return None
+    who = situation.population
+    return _Seen(place.family, views[place.index], None if who is None else who.devices[:, place.at])
 
 
 def _sums(value: Tensor, owner: Tensor, owners: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""From what agents output, numbers in -1..1, to what roles do. Zero is the scripted behaviour."""
+"""From what agents output, numbers in -1..1, to what roles do."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from totalflex_env.engine import dispatch, scripted
+from totalflex_env.engine.controls import Control
 from totalflex_env.types import Action, Params, Policy, Situation
 
 Role = Literal["prosumer", "aggregator", "brp", "dso"]
@@ -26,17 +28,26 @@ FIELDS: dict[Role, tuple[str, ...]] = {
 
 AGGREGATOR_CONTROLS = dispatch.AGGREGATOR_CONTROLS
 PROSUMER_CONTROLS = (
-    ("withhold", "share of the flexibility that is kept back, 0 below 0"),
-    ("markup", "price asked for deviating from the default, 0.5 EUR/kWh at 1, 0 below 0"),
+    Control("withhold", "flexibility that is kept back", "share", 0.0, 1.0),
+    Control("markup", "price asked for deviating from the default", "EUR/kWh", 0.0, 0.5),
 )
 BRP_CONTROLS = (
-    ("price", "shift of the whole curve, 0.1 EUR/kWh at 1"),
-    ("confidence", "width of the curve, factor 4 at 1"),
+    Control("price", "shift of the whole curve", "EUR/kWh", -0.1, 0.1),
+    Control("confidence", "width of the curve, times that of the rule", "1", 0.25, 4.0, True),
 )
 DSO_CONTROLS = (
-    ("share", "share of the ratings left to the market, a quarter more or less at 1"),
-    ("price", "price cap of an overload, factor 4 at 1, never above the price cap of bids"),
+    Control("share", "share of the ratings left to the market, times that of the rule", "1", 0.75, 1.25),
+    Control("price", "price cap of an overload, times V, never above the price cap of bids", "1", 0.25, 4.0, True),
 )
+CONTROLS: dict[Role, tuple[Control, ...]] = {
+    "prosumer": PROSUMER_CONTROLS,
+    "aggregator": AGGREGATOR_CONTROLS,
+    "brp": BRP_CONTROLS,
+    "dso": DSO_CONTROLS,
+}
+
+RULE: dict[Role, float] = {"prosumer": -1.0, "aggregator": 0.0, "brp": 0.0, "dso": 0.0}
+"""Every number of the scripted action: the middle, but for prosumers, who cannot keep back less than nothing."""
 
 
 @dataclass(frozen=True)
@@ -50,31 +61,42 @@ class Controls:
 
 
 def neutral(params: Params, rows: int) -> Controls:
-    """Return the controls of scripted roles: zeros."""
-    zeros = params.grid.rating_kva.new_zeros
+    """Return the controls of scripted roles."""
+    full = params.grid.rating_kva.new_full
     return Controls(
-        prosumer=zeros(rows, len(params.node), len(PROSUMER_CONTROLS)),
-        aggregator=zeros(rows, params.aggregators, len(AGGREGATOR_CONTROLS)),
-        brp=zeros(rows, len(BRP_CONTROLS)),
-        dso=zeros(rows, len(DSO_CONTROLS)),
+        prosumer=full((rows, len(params.node), len(PROSUMER_CONTROLS)), RULE["prosumer"]),
+        aggregator=full((rows, params.aggregators, len(AGGREGATOR_CONTROLS)), RULE["aggregator"]),
+        brp=full((rows, len(BRP_CONTROLS)), RULE["brp"]),
+        dso=full((rows, len(DSO_CONTROLS)), RULE["dso"]),
     )
+
+
+def values(role: Role, numbers: Tensor) -> Tensor:
+    """Return what the numbers [..., controls] of agents of a role stand for, in the units of its controls."""
+    return torch.stack([control.value(each) for control, each in zip(CONTROLS[role], numbers.unbind(-1))], dim=-1)
+
+
+def numbers(role: Role, values: Tensor) -> Tensor:
+    """Return the numbers in -1..1 that stand for these values [..., controls]: `values` turned round."""
+    return torch.stack([control.number(each) for control, each in zip(CONTROLS[role], values.unbind(-1))], dim=-1)
 
 
 def action(situation: Situation, controls: Controls) -> Action:
     """Return the action that the controls stand for."""
     bids = dispatch.bids(situation, controls.aggregator)
     base = scripted.offer(situation, bids.target_kwh, bids.worth_less, bids.worth_more)
-    market = situation.params.config.market
-    width = 4.0 ** controls.brp[:, 1]
+    withheld, markup = values("prosumer", controls.prosumer).unbind(-1)
+    shift, width = values("brp", controls.brp).unbind(-1)
+    share, price = values("dso", controls.dso).unbind(-1)
     return replace(
         base,
-        release=1.0 - controls.prosumer[..., 0].clamp(min=0.0),
-        markup=0.5 * controls.prosumer[..., 1].clamp(min=0.0),
-        brp_price=base.brp_price + 0.1 * controls.brp[:, :1],
+        release=1.0 - withheld,
+        markup=markup,
+        brp_price=base.brp_price + shift[:, None],
         brp_kwh=base.brp_kwh * width[:, None],
         brp_start_kwh=base.brp_start_kwh * width,
-        dso_share=base.dso_share * (1.0 + 0.25 * controls.dso[:, 0]),
-        dso_price=(base.dso_price * 4.0 ** controls.dso[:, 1]).clamp(max=market.price_cap),
+        dso_share=base.dso_share * share,
+        dso_price=(base.dso_price * price).clamp(max=situation.params.config.market.price_cap),
     )
 
 
@@ -105,7 +127,6 @@ class Ensemble:
         for policy in self.policies.values():
             policy.reset(situation)
 
-    def complete(self, situation: Situation, controls: Controls) -> Action:
-        """Return the action of all roles: the ones with a policy follow it, the others output `controls`."""
-        actions = {role: policy.act(situation) for role, policy in self.policies.items()}
-        return combined(action(situation, controls), actions)
+    def complete(self, situation: Situation, base: Action) -> Action:
+        """Return the action of all roles: the ones with a policy follow it, the others do what `base` says."""
+        return combined(base, {role: policy.act(situation) for role, policy in self.policies.items()})

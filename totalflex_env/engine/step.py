@@ -7,6 +7,7 @@ and settlement make of it. A deployment keeps `decide` and hands the metered ene
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,18 @@ from totalflex_env.grid import limits, solvers
 from totalflex_env.grid_model import PowerFlow
 from totalflex_env.market import clearing, orders, settlement
 from totalflex_env.scenario.forecast import expect_slot, forecast
-from totalflex_env.types import Action, Costs, Decision, DeviceState, Episode, Outcome, Params, Situation, State
+from totalflex_env.types import (
+    Action,
+    Costs,
+    Decision,
+    DeviceState,
+    Episode,
+    Outcome,
+    Params,
+    Situation,
+    SlotForecast,
+    State,
+)
 from totalflex_env.units import from_micro_eur, to_micro_eur, to_mwh_integer
 
 
@@ -35,6 +47,10 @@ class Net:
         return self.active_kwh.sum(dim=1) - self.wind_kwh
 
 
+Told = tuple[Range, Tensor, tuple[Any, ...], SlotForecast]
+"""The devices' limits and the position [B, N], what is known of habits, and what the slot is expected to bring."""
+
+
 def start(params: Params, episode: Episode) -> State:
     """Return the state before the first slot."""
     devices = fleet.start(params, episode.actual)
@@ -42,23 +58,37 @@ def start(params: Params, episode: Episode) -> State:
     return State(slot=0, devices=devices, twin=devices, last_imbalance_kwh=nothing, last_price=nothing)
 
 
-def situation(params: Params, episode: Episode, state: State) -> Situation:
-    """Return what may be known at the start of the slot: all that policies and the market decide with."""
-    config, slot = params.config, state.slot
-    both = fleet.limits(params, fleet.pair(state.devices, state.twin), episode, slot)
-    lower, upper, default = (each.expand(2, -1, -1) for each in (both.lower, both.upper, both.default))
+def situation(params: Params, episode: Episode, state: State, told: Told | None = None) -> Situation:
+    """Return what may be known at the start of the slot: all that policies and the market decide with.
+
+    `told` is what `tell` returns, if it is there already.
+    """
+    allowed, position, present, expected = told or tell(params, episode, state)
     return Situation(
         params=params,
         state=state,
-        lower=lower[0],
-        upper=upper[0],
-        default=default[0],
-        position_kwh=default[1],
+        lower=allowed.lower,
+        upper=allowed.upper,
+        default=allowed.default,
+        position_kwh=position,
         nomination_kwh=episode.nomination_kwh,
         outlook=episode.outlook,
-        present=fleet.present(params, episode.actual, episode.expected, slot),
-        expected=expect_slot(episode.actual, episode.expected, slot, config),
-        forecast=lambda: forecast(params, episode.actual, episode.expected, slot),
+        present=present,
+        expected=expected,
+        forecast=lambda: forecast(params, episode.actual, episode.expected, state.slot),
+        population=episode.actual.population,
+    )
+
+
+def tell(params: Params, episode: Episode, state: State) -> Told:
+    """Return what has to be computed for a situation."""
+    both = fleet.limits(params, fleet.pair(state.devices, state.twin), episode, state.slot)
+    lower, upper, default = (each.expand(2, -1, -1) for each in (both.lower, both.upper, both.default))
+    return (
+        Range(lower[0], upper[0], default[0]),
+        default[1],
+        fleet.present(params, episode.actual, episode.expected, state.slot),
+        expect_slot(episode.actual, episode.expected, state.slot, params.config),
     )
 
 

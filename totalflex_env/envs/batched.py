@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from totalflex_env import batch
-from totalflex_env.engine.observe import observe
 from totalflex_env.engine.roles import Controls, Ensemble, Role, neutral
 from totalflex_env.envs import masks, rewards, spaces, worlds
 from totalflex_env.envs.rewards import Reward, Terms
@@ -71,6 +70,8 @@ class Batch:
         self.recorder: Watcher | None = None
         self._weights = rewards.weights(config)
         self._groups = masks.groups(self.params)
+        idle = spaces.by_role(neutral(self.params, 0))
+        self.agents = {role: zeros.shape[1] for role, zeros in idle.items()}  # how many of each role the world has
         self.idle: Controls  # of all roles, for the rows of the present episode
 
     @property
@@ -87,8 +88,17 @@ class Batch:
         self.ensemble.reset(now)
 
     def observe(self) -> dict[Role, Tensor]:
-        """Return what every role sees now [B, agents, features] float32, scripted ones included."""
-        return spaces.unpack(observe(worlds.situation(self.simulator)))
+        """Return what every role sees now [B, agents, features] float32, scripted ones included; zeros for nobody."""
+        now = worlds.situation(self.simulator)
+        seen = spaces.unpack(self.simulator.observe(now))
+        if now.population is None:
+            return seen
+        there = self.there()
+        return {role: values * there[role][..., None] for role, values in seen.items()}
+
+    def there(self) -> dict[Role, Tensor]:
+        """Return which agents of every role there are in the present episodes: [B, agents] bool."""
+        return masks.there(self.params, self.simulator.episode)
 
     def masks(self) -> dict[Role, Tensor]:
         """Return which numbers of the agents' actions can change anything now: [B, agents, controls] int8."""
@@ -101,8 +111,9 @@ class Batch:
         now, slot = self.simulator.situation(), self.simulator.state.slot
         if "mask" in self.config.constraints:
             free = masks.masks(now, self._groups)
-            controls = batch.combine([controls, free], lambda pair: pair[0] * pair[1])
-        action = self.ensemble.complete(now, controls)
+            parts = [controls, free, self.idle]
+            controls = batch.combine(parts, lambda each: torch.where(each[1] > 0, each[0], each[2]))
+        action = self.ensemble.complete(now, self.simulator.action(now, controls))
         decision, outcome = self.simulator.step(action)
         if self.recorder is not None:
             self.recorder.take(action, outcome)
@@ -120,6 +131,8 @@ class Batch:
         """The rewards [B, agents] EUR of the roles that learn."""
         earned = {role: rewards.total(each, self._weights) for role, each in terms.items()}
         if self.setup.reward == "household":
-            earned = dict.fromkeys(self.learners, rewards.household(self.params, earned))
+            earned = dict.fromkeys(
+                self.learners, rewards.household(self.params, earned, self.simulator.episode.actual.population)
+            )
         idle = spaces.by_role(self.idle)
         return {role: earned[role].expand(-1, idle[role].shape[1]) for role in self.learners}

@@ -8,8 +8,8 @@ from torch import Tensor
 from totalflex_env.devices.storage import Storage
 from totalflex_env.devices.thermal import Thermal
 from totalflex_env.engine.dispatch import AGGREGATOR_CONTROLS
-from totalflex_env.engine.roles import Controls, neutral
-from totalflex_env.types import Params, Situation
+from totalflex_env.engine.roles import Controls, Role, neutral
+from totalflex_env.types import Episode, Params, Situation
 
 GROUPS = ("vehicle", "heat", "battery")
 """What the name of an aggregator's control begins with: the devices that it is for."""
@@ -33,6 +33,19 @@ def groups(params: Params) -> Tensor:
     return torch.cat(parts)
 
 
+def there(params: Params, episode: Episode) -> dict[Role, Tensor]:
+    """Return which agents of every role there are in an episode: [B, agents] bool.
+
+    A prosumer is there with its house, an aggregator with any of its houses, grid operator and balance responsible
+    party always.
+    """
+    rows, who = len(episode.actual.spot), episode.actual.population
+    always = torch.ones(rows, 1, dtype=torch.bool, device=params.house.device)
+    houses = always.expand(-1, len(params.node)) if who is None else who.houses
+    count = houses.new_zeros(rows, params.aggregators, dtype=torch.int64).index_add(1, params.aggregator, houses.long())
+    return {"prosumer": houses, "aggregator": count > 0, "brp": always, "dso": always}
+
+
 def masks(situation: Situation, group: Tensor) -> Controls:
     """Return the mask of every role's controls [B, agents, controls] int8; `group` [N] as `groups` says.
 
@@ -45,7 +58,7 @@ def masks(situation: Situation, group: Tensor) -> Controls:
     place = params.aggregator[params.house] * (len(GROUPS) + 1) + group
     count = movable.new_zeros(rows, params.aggregators * (len(GROUPS) + 1)).index_add(1, place, movable)
     open_groups = count.clamp(max=1).unflatten(1, (params.aggregators, len(GROUPS) + 1))
-    of_control = [GROUPS.index(name.split("_")[0]) for name, _ in AGGREGATOR_CONTROLS]
+    of_control = [GROUPS.index(control.name.split("_")[0]) for control in AGGREGATOR_CONTROLS]
     idle = neutral(params, rows)
     dso = torch.ones_like(idle.dso, dtype=torch.int8)
     dso[:, SHARE] = int(len(params.limited) > 0)

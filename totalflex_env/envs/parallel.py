@@ -18,7 +18,7 @@ from totalflex_env.engine.roles import ROLES, Role
 from totalflex_env.envs import infos, spaces, worlds
 from totalflex_env.envs.batched import Batch, Setup, Slot
 from totalflex_env.envs.infos import Info
-from totalflex_env.envs.names import agents
+from totalflex_env.envs.names import Agent, agents
 from totalflex_env.envs.screen import FRAMES_PER_SECOND, MODES, Screen
 from totalflex_env.envs.worlds import Environment
 from totalflex_env.types import Policy
@@ -64,6 +64,7 @@ class TotalFlexParallelEnv(ParallelEnv):
         self._agents = {agent.name: agent for agent in agents(config.learners, houses, config.aggregators)}
         self.possible_agents = list(self._agents)
         self.agents: list[str] = []
+        self._there: dict[str, Agent] = {}  # on the present day
         self._observation_spaces = {name: spaces.observation_space(agent.role) for name, agent in self._agents.items()}
         self._action_spaces = {name: spaces.action_space(agent.role) for name, agent in self._agents.items()}
         self._seen: dict[Role, torch.Tensor] = {}
@@ -80,12 +81,17 @@ class TotalFlexParallelEnv(ParallelEnv):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Vector], dict[str, Info]]:
-        """Start the episode of `seed`, or of one that the environment's generator draws; no option has a meaning."""
+        """Start the episode of `seed`, or of one that the environment's generator draws; no option has a meaning.
+
+        Agents are those who are there on that day; on one without any, there is nothing to step.
+        """
         if seed is not None:
             self.np_random, _ = seeding.np_random(seed)
         episode_seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self.batch.reset([episode_seed])
-        self.agents = list(self.possible_agents)
+        there = {role: here[0].tolist() for role, here in self.batch.there().items()}
+        self._there = {name: agent for name, agent in self._agents.items() if there[agent.role][agent.index]}
+        self.agents = list(self._there)
         self._screen.begin(episode_seed)
         return self._look(), self._masked({name: {"episode_seed": episode_seed} for name in self.agents})
 
@@ -102,7 +108,7 @@ class TotalFlexParallelEnv(ParallelEnv):
         self._screen.show(self.batch.simulator, slot)
         return (
             observations,
-            {name: earned[agent.role][agent.index] for name, agent in self._agents.items()},
+            {name: earned[agent.role][agent.index] for name, agent in self._there.items()},
             dict.fromkeys(acting, False),
             dict.fromkeys(acting, slot.done),
             self._masked(told),
@@ -132,20 +138,21 @@ class TotalFlexParallelEnv(ParallelEnv):
         """Remember what all roles see now and return what each agent sees."""
         self._seen = self.batch.observe()
         arrays = {role: self._seen[role][0].cpu().numpy() for role in self.batch.learners}
-        return {name: arrays[agent.role][agent.index].copy() for name, agent in self._agents.items()}
+        return {name: arrays[agent.role][agent.index].copy() for name, agent in self._there.items()}
 
     def _stack(self, actions: dict[str, Vector]) -> spaces.Actions:
-        """The actions of all agents, in the order of their index, as one array [1, agents, controls] per role."""
+        """The actions of all agents as one array [1, agents, controls] per role, zeros for those who are not there."""
         by_role: dict[Role, list[Vector]] = {}
         for name, agent in self._agents.items():
-            by_role.setdefault(agent.role, []).append(actions[name])
+            still = np.zeros(self._action_spaces[name].shape or (), np.float32)
+            by_role.setdefault(agent.role, []).append(actions[name] if name in self._there else still)
         return {role: np.stack(parts)[None] for role, parts in by_role.items()}
 
     def _infos(self, slot: Slot) -> dict[str, Info]:
         """What each agent is told of a slot: the numbers of the system and its own."""
         [system] = infos.slot_infos(self.batch.params.grid, slot.decision, slot.outcome)
         of_agents = {role: infos.agent_rows(self.config, slot, role)[0] for role in self.batch.learners}
-        return {name: system | of_agents[agent.role][agent.index] for name, agent in self._agents.items()}
+        return {name: system | of_agents[agent.role][agent.index] for name, agent in self._there.items()}
 
     def _masked(self, told: dict[str, Info]) -> dict[str, Info]:
         """The infos with `action_mask` [controls] int8 where `constraints` names 'mask'."""
@@ -153,5 +160,5 @@ class TotalFlexParallelEnv(ParallelEnv):
             return told
         masks = {role: mask[0].cpu().numpy() for role, mask in self.batch.masks().items()}
         return {
-            name: told[name] | {"action_mask": masks[agent.role][agent.index]} for name, agent in self._agents.items()
+            name: told[name] | {"action_mask": masks[agent.role][agent.index]} for name, agent in self._there.items()
         }

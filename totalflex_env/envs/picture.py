@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -22,9 +22,12 @@ Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
 INCHES, DOTS = (9.6, 5.4), 100
-COLOURS = "YlOrRd"
 FULL_PCT = 120.0
 """Loading at which the colours end."""
+COLOURS = LinearSegmentedColormap.from_list(
+    "loading", [(0.0, "#b8c4ce"), (0.5, "#8fb339"), (0.75, "#f0a202"), (100.0 / FULL_PCT, "#d1495b"), (1.0, "#6a040f")]
+)
+"""Grey while little flows, visible on white, and red from the rating on."""
 SPOT, DEVICES, NET, BOUGHT = "#9aa5b1", "#2e6f95", "#1b1f23", "#d1495b"
 
 
@@ -72,8 +75,7 @@ class Picture:
     def __init__(self, name: str, params: Params) -> None:
         self.name, self.params = name, params
         self._places, self._ends = layout(params.grid)
-        self._course = Course()
-        self._loading = np.zeros(len(self._ends))
+        self.begin()
         self._figure = Figure(figsize=INCHES, dpi=DOTS)
         self._canvas = FigureCanvasAgg(self._figure)
 
@@ -81,6 +83,8 @@ class Picture:
         """Forget the last day."""
         self._course = Course()
         self._loading = np.zeros(len(self._ends))
+        self._voltage = np.ones(1)
+        self._empty = np.zeros(len(self.params.node), np.bool_)  # houses that are not there today
 
     def take(self, simulator: Simulator, decision: Decision, outcome: Outcome) -> None:
         """Take in a slot that has just ended."""
@@ -91,6 +95,9 @@ class Picture:
         course.spot.append(float(simulator.episode.actual.spot[0, simulator.state.slot - 1]))
         course.balance.append(float(from_micro_eur(decision.balance_price)[0]))
         self._loading = 100.0 * outcome.flow.loading[0].to("cpu", torch.float64).numpy()
+        self._voltage = outcome.flow.voltage[0].to("cpu", torch.float64).numpy()
+        if (who := simulator.episode.actual.population) is not None:
+            self._empty = ~who.houses[0].cpu().numpy()
 
     def frame(self) -> Image:
         """Return the picture [height, width, 3] uint8 of the day so far."""
@@ -106,34 +113,54 @@ class Picture:
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
     def _draw_grid(self, axes: Axes) -> None:
-        """The tree of the grid, each element in the colour of its loading."""
-        lines = LineCollection(list(self._ends), cmap=COLOURS, norm=Normalize(0.0, FULL_PCT), linewidths=3.0)
+        """The tree of the grid, each element in the colour of its loading, with houses that are empty left white."""
+        lines = LineCollection(list(self._ends), cmap=COLOURS, norm=Normalize(0.0, FULL_PCT), linewidths=3.5)
         lines.set_array(self._loading)
         axes.add_collection(lines)
         across, up = self._places.T
         houses = self.params.node.cpu().numpy()
+        axes.scatter(0.0, up.mean(), s=60, color=NET, marker=">", zorder=3, label="external grid")
         axes.scatter(across, up, s=8, color=NET, zorder=3)
-        axes.scatter(across[houses], up[houses], s=14, marker="s", color=NET, zorder=3)
+        for nodes, filling, label in ((houses[~self._empty], NET, "house"), (houses[self._empty], "white", "empty")):
+            if len(nodes):
+                x, y = self._places[nodes].T
+                axes.scatter(x, y, s=22, marker="s", c=filling, edgecolors=NET, zorder=4, label=label)
         axes.margins(0.06)
         axes.set_axis_off()
-        now = _clock(self._hours()[-1])
-        axes.set_title(f"{self.name}, {now}: highest loading {self._loading.max():.0f} %", fontsize=10)
-        self._figure.colorbar(lines, ax=axes, orientation="horizontal", label="loading, %", shrink=0.7, pad=0.02)
+        busiest = "{} {}".format(*self.params.grid.elements[int(self._loading.argmax())])
+        axes.set_title(
+            f"{self.name}, {_clock(self._hours()[-1])}\nhighest loading {self._loading.max():.0f} % ({busiest}), "
+            f"voltage {self._voltage.min():.3f} to {self._voltage.max():.3f} p.u.",
+            fontsize=10,
+        )
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, -0.04), fontsize=8, frameon=False, ncols=3)
+        bar = self._figure.colorbar(
+            lines, ax=axes, orientation="horizontal", label="loading, % of the rating", shrink=0.7, pad=0.06
+        )
+        bar.ax.axvline(100.0, color=NET, linewidth=1.5)
 
     def _draw_power(self, axes: Axes) -> None:
         """Net consumption, what was bought of it, and what devices took."""
         course, hours = self._course, self._hours()
         axes.stairs(course.devices_kw, hours, baseline=None, color=DEVICES, label="devices")
         axes.stairs(course.net_kw, hours, baseline=None, color=NET, label="houses less wind")
-        axes.stairs(course.nomination_kw, hours, baseline=None, color=BOUGHT, linestyle=":", label="bought day-ahead")
-        self._finish(axes, "kW")
+        axes.stairs(
+            course.nomination_kw,
+            hours,
+            baseline=None,
+            color=BOUGHT,
+            linestyle=":",
+            linewidth=1.6,
+            label="bought day-ahead",
+        )
+        self._finish(axes, "power, kW")
 
     def _draw_prices(self, axes: Axes) -> None:
         """Spot and balance price."""
         hours = self._hours()
         axes.stairs(self._course.spot, hours, baseline=None, color=SPOT, label="spot")
         axes.stairs(self._course.balance, hours, baseline=None, color=BOUGHT, label="balance")
-        self._finish(axes, "EUR/kWh")
+        self._finish(axes, "price, EUR/kWh")
         axes.set_xlabel("local hour")
 
     def _finish(self, axes: Axes, label: str) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from totalflex_env.config import EnvConfig
 from totalflex_env.engine.roles import Role
-from totalflex_env.types import Outcome, Params
+from totalflex_env.types import Outcome, Params, Population
 from totalflex_env.units import from_micro_eur
 
 Reward = Literal["system", "role", "household"]
@@ -80,7 +81,12 @@ def total(terms: Terms, weights: Mapping[str, float]) -> Tensor:
     return sum(rest, first)
 
 
-def household(params: Params, rewards: Mapping[Role, Tensor]) -> Tensor:
+def household(params: Params, rewards: Mapping[Role, Tensor], population: Population | None) -> Tensor:
     """Return the money [B, 1] EUR of the houses that have devices, with that of their aggregators."""
-    owners = params.house.unique()
-    return rewards["prosumer"][:, owners].sum(dim=1, keepdim=True) + rewards["aggregator"].sum(dim=1, keepdim=True)
+    earned = rewards["prosumer"]
+    if population is None:
+        own = earned[:, params.house.unique()]
+    else:
+        devices = population.devices.to(earned.dtype)
+        own = earned * (torch.zeros_like(earned).index_add(1, params.house, devices) > 0.0)
+    return own.sum(dim=1, keepdim=True) + rewards["aggregator"].sum(dim=1, keepdim=True)

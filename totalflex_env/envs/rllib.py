@@ -11,13 +11,14 @@ import torch
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from totalflex_env.engine.roles import ROLES
+from totalflex_env.engine.roles import ROLES, Role
 from totalflex_env.envs import names, spaces, worlds
 from totalflex_env.envs.batched import Setup
 from totalflex_env.envs.names import Agent
 from totalflex_env.envs.parallel import TotalFlexParallelEnv
 from totalflex_env.envs.worlds import Environment
 from totalflex_env.errors import MissingExtraError
+from totalflex_env.types import Policy
 
 try:
     from ray.rllib.algorithms.ppo import PPOConfig
@@ -33,17 +34,21 @@ Vector = NDArray[np.float32]
 ByAgent = dict[Any, Any]
 
 
-def make_config(env: Environment = "street", policies: Sharing = "role") -> PPOConfig:
+def make_config(
+    env: Environment = "street", policies: Sharing = "role", others: Mapping[Role, Policy] | None = None
+) -> PPOConfig:
     """Return a configuration of PPO in which the learners of the environment are trained, sampling in this process.
 
-    Everything else is RLlib's own: `.env_runners(num_env_runners=8)`, `.training(...)`, `.build_algo()`.
+    Roles that do not learn follow their script, or the policy that `others` holds for them. Everything else is RLlib's
+    own: `.env_runners(num_env_runners=8)`, `.training(...)`, `.build_algo()`.
     """
     config = worlds.configuration(env)
-    here = RllibEnv({"env": config, "policies": policies})
+    chosen = {"env": config, "policies": policies, "others": dict(others or {})}
+    here = RllibEnv(chosen)
     of_agent = functools.partial(policy_of, policies)
     return (
         PPOConfig()
-        .environment(RllibEnv, env_config={"env": config, "policies": policies})
+        .environment(RllibEnv, env_config=chosen)
         .multi_agent(policies={of_agent(agent) for agent in here.possible_agents}, policy_mapping_fn=of_agent)
         .env_runners(num_env_runners=0)
         .debugging(seed=0)
@@ -56,7 +61,9 @@ def policy_of(policies: Sharing, agent: AgentID, *episode: object, **further: ob
 
 
 class RllibEnv(MultiAgentEnv):
-    """`config` holds `env`, as everywhere, and `policies`; all agents act in every slot and are truncated together.
+    """`config` holds `env`, as everywhere, `policies`, and in `others` the Policy objects of roles that do not learn.
+
+    All agents that are there on a day act in every slot and are truncated together.
 
     Where all share one policy, observations are filled up with zeros to the longest and end with a one for the agent's
     role; of an action the first numbers count, as many as the agent has controls.
@@ -65,7 +72,8 @@ class RllibEnv(MultiAgentEnv):
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         chosen = dict(config or {})
-        self._env = TotalFlexParallelEnv(chosen.get("env", "street"), None, Setup(dtype=torch.float64))
+        setup = Setup(policies=chosen.get("others", {}), dtype=torch.float64)
+        self._env = TotalFlexParallelEnv(chosen.get("env", "street"), None, setup)
         learners = self._env.config.learners
         agents = [names.agent(name) for name in self._env.possible_agents]
         self._roles = [role for role in ROLES if role in learners] if chosen.get("policies") == "shared" else []

@@ -63,20 +63,20 @@ class TotalFlexEnv(gymnasium.Env[Vector, Vector]):
         self.batch.reset([episode_seed])
         self._over = False
         self._screen.begin(episode_seed)
-        return self._look(), {"episode_seed": episode_seed} | self._mask()
+        return self._look(), {"episode_seed": episode_seed} | self._there() | self._mask()
 
     def step(self, action: Vector) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
         """Advance by one slot; the agent never terminates, and is truncated after the last slot."""
         if self._over:
             raise ResetNeeded("the episode is over or has not begun: call reset() first")
         role, index = self._agent.role, self._agent.index
-        actions = np.zeros(spaces.by_role(self.batch.idle)[role].shape, np.float32)
+        actions = spaces.by_role(self.batch.idle)[role].float().cpu().numpy().copy()  # of its role, the others idle
         actions[0, index] = action
         slot = self.batch.step(spaces.tensors({role: actions}, self.batch.idle))
         self._over = slot.done
         told = self._info(slot)
         self._screen.show(self.batch.simulator, slot)
-        return self._look(), float(slot.rewards[role][0, index]), False, slot.done, told | self._mask()
+        return self._look(), float(slot.rewards[role][0, index]), False, slot.done, told | self._there() | self._mask()
 
     def render(self) -> Any:
         """Return the last slot as the render mode says, None without one."""
@@ -95,6 +95,12 @@ class TotalFlexEnv(gymnasium.Env[Vector, Vector]):
         """What the agent is told of a slot."""
         [system] = infos.slot_infos(self.batch.params.grid, slot.decision, slot.outcome)
         return system | infos.agent_rows(self.config, slot, self._agent.role)[0][self._agent.index]
+
+    def _there(self) -> dict[str, bool]:
+        """The `agent_mask`, whether the agent is there on this day, where that may change."""
+        if self.config.population.everybody:
+            return {}
+        return {"agent_mask": bool(self.batch.there()[self._agent.role][0, self._agent.index])}
 
     def _mask(self) -> dict[str, NDArray[np.int8]]:
         """The `action_mask` [controls] int8 where `constraints` names 'mask'."""

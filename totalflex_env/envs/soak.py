@@ -1,6 +1,7 @@
 """Random actions of all roles for as long as one likes: nothing may leave what is possible, or go uncounted.
 
-`python -m totalflex_env.envs.soak 1e7` spreads so many agent-steps over all registered environments.
+`python -m totalflex_env.envs.soak 1e7` spreads so many agent-steps over all registered environments, each of them as it
+is and once more with houses and devices that come and go.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from totalflex_env import config_files
+from totalflex_env.config import EnvConfig, PopulationConfig
 from totalflex_env.devices.storage import Storage
 from totalflex_env.engine.roles import ROLES
 from totalflex_env.envs import spaces
@@ -22,9 +24,11 @@ from totalflex_env.envs.worlds import Environment
 from totalflex_env.errors import PhysicsError, exit_on_error
 from totalflex_env.market.settlement import residual
 
-ROWS = 64
+ROWS = 256
+"""Most days at a time; fewer where the agent-steps would not last them to their end."""
 ROUNDING_EUR = 1e-3
 """Of prices and energies to millionths, in the sum of all roles' money of a slot, for each MWh that is traded in it."""
+SOME = PopulationConfig(houses=(0.0, 1.0), devices=(0.0, 1.0))
 EMPTY_KWH = 1e-4
 """Rounding of a store of some tens of kWh in single precision."""
 
@@ -36,29 +40,30 @@ class Soaked:
     agent_steps: int
     slots: int  # rows times slots
     unconverged: int  # power flows among them
-    seconds: float  # of this process
+    seconds: float  # of processor time
 
 
-def soak(env: Environment, agent_steps: int, rows: int = ROWS, dtype: torch.dtype = torch.float32) -> Soaked:
-    """Step all roles of `rows` days at a time with random actions, some out of bounds, for at least `agent_steps`.
+def soak(env: Environment, agent_steps: int, rows: int | None = None, dtype: torch.dtype = torch.float32) -> Soaked:
+    """Step all roles of some days, `rows` at a time, with random actions, some out of bounds, for so many agent-steps.
 
     Anything that is no number, a store below empty, a ledger that does not balance, or money that is not minus the
     system cost is a PhysicsError.
     """
     batch, began = Batch(env, ROLES, Setup(dtype=dtype)), time.process_time()
+    rows = rows or min(ROWS, max(1, agent_steps // (sum(batch.agents.values()) * batch.config.slots)))
     generator = torch.Generator().manual_seed(0)
     taken = slots = unconverged = seed = 0
     while taken < agent_steps:
         batch.reset(range(seed, seed + rows))
         seed += rows
-        done = False
+        done, acting = False, sum(int(there.sum()) for there in batch.there().values())
         while not done and taken < agent_steps:
             idle = spaces.by_role(batch.idle)
             actions = {role: 2.2 * torch.rand(zeros.shape, generator=generator) - 1.1 for role, zeros in idle.items()}
             slot = batch.step({role: values.to(dtype) for role, values in actions.items()})
             check(batch, slot)
             done = slot.done
-            taken += sum(zeros.shape[0] * zeros.shape[1] for zeros in idle.values())
+            taken += acting
             slots += rows
             unconverged += int((~slot.outcome.flow.converged).sum())
     return Soaked(taken, slots, unconverged, time.process_time() - began)
@@ -105,16 +110,25 @@ def _parts(record: Any) -> list[tuple[str, Any]]:
 def main() -> int:
     """Soak every registered environment with its share of the agent-steps that the command line names."""
     torch.set_num_threads(1)
-    names = config_files.names("env")
-    share = int(float(sys.argv[1] if len(sys.argv) > 1 else "1e7")) // len(names)
-    for name in names:
-        found = soak(name, share)
-        print(
-            f"{name}: {found.agent_steps:,} agent-steps in {found.slots:,} slots, {found.seconds:.0f} s, "
-            f"{found.unconverged} power flows did not converge",
-            flush=True,
-        )
+    whole = [config_files.load(EnvConfig, name, "env") for name in config_files.names("env")]
+    some = [config.model_copy(update={"name": f"{config.name}, some there", "population": SOME}) for config in whole]
+    share = -(-int(float(sys.argv[1] if len(sys.argv) > 1 else "1e7")) // (2 * len(whole)))
+    every = []
+    for config in (*whole, *some):
+        every.append(found := soak(config, share))
+        print(f"{config.name}: {_told(found)}", flush=True)
+    totals = [sum(column) for column in zip(*(vars(found).values() for found in every))]
+    print(f"all: {_told(Soaked(*totals))}")
+    print("everywhere a number, no store below empty, all ledgers balanced, all money minus the system cost")
     return 0
+
+
+def _told(found: Soaked) -> str:
+    """What was gone through, as a line."""
+    return (
+        f"{found.agent_steps:,} agent-steps in {found.slots:,} slots, {found.seconds:.0f} s of processor time, "
+        f"{found.unconverged} power flows did not converge"
+    )
 
 
 if __name__ == "__main__":

@@ -31,12 +31,7 @@ FEATURES: dict[Role, tuple[str, ...]] = {
     "brp": observe.BRP_FEATURES,
     "dso": observe.DSO_FEATURES,
 }
-CONTROLS: dict[Role, tuple[tuple[str, str], ...]] = {
-    "prosumer": roles.PROSUMER_CONTROLS,
-    "aggregator": roles.AGGREGATOR_CONTROLS,
-    "brp": roles.BRP_CONTROLS,
-    "dso": roles.DSO_CONTROLS,
-}
+CONTROLS = roles.CONTROLS
 
 
 def observation_space(role: Role) -> Box:
@@ -45,8 +40,13 @@ def observation_space(role: Role) -> Box:
 
 
 def action_space(role: Role) -> Box:
-    """Return what one agent of the role outputs: its controls in -1..1, float32, zero being the scripted rule."""
+    """Return what one agent of the role outputs: its controls in -1..1, float32; `rule` is what its script does."""
     return Box(-1.0, 1.0, (len(CONTROLS[role]),), np.float32)
+
+
+def rule(role: Role) -> FloatArray:
+    """Return the action [controls] float32 with which an agent of the role does what its script does."""
+    return np.full(len(CONTROLS[role]), roles.RULE[role], np.float32)
 
 
 def by_role(record: Controls | Observation | Rewards) -> dict[Role, Tensor]:
@@ -103,5 +103,5 @@ def _check(role: Role, values: FloatArray, shape: tuple[int, ...]) -> None:
         raise DataError("actions", role, f"an array of shape {values.shape}", f"shape {shape}: rows, agents, controls")
     if not np.isfinite(values).all():
         row, agent, control = np.argwhere(~np.isfinite(values))[0]
-        name = CONTROLS[role][control][0]
+        name = CONTROLS[role][control].name
         raise DataError("actions", f"{role}_{agent}.{name}", values[row, agent, control], "a finite number in -1..1")

@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from totalflex_env.engine.roles import ROLES, Role
+from totalflex_env.engine.roles import ROLES, RULE, Role
 from totalflex_env.envs import rewards
 from totalflex_env.envs.spaces import CONTROLS, FEATURES, OBSERVATION_LIMIT, action_space, observation_space
 from totalflex_env.errors import DataError, exit_on_error
@@ -86,9 +86,15 @@ def _observations(role: Role) -> str:
 
 def _actions(role: Role) -> str:
     """What one agent of the role outputs."""
-    title = f"**{role}** outputs {action_space(role).shape}, float32, each number in -1..1:\n\n"
-    rows = [f"| {place} | `{name}` | {text} |" for place, (name, text) in enumerate(CONTROLS[role])]
-    return title + "| | name | meaning |\n|---|---|---|\n" + "\n".join(rows)
+    shape = action_space(role).shape
+    title = f"**{role}** outputs {shape}, float32, each number in -1..1, the rule at {RULE[role]:g}:\n\n"
+    rows = [
+        f"| {place} | `{each.name}` | {each.unit} | {each.least:.3g} ... {each.most:.3g}"
+        f"{' in equal factors' if each.geometric else ''} | {each.meaning} |"
+        for place, each in enumerate(CONTROLS[role])
+    ]
+    head = "| | name | unit | from -1 to 1 | meaning |\n|---|---|---|---|---|\n"
+    return title + head + "\n".join(rows)
 
 
 def _rewards() -> str:

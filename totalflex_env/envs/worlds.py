@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from pydantic import Field
 
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
@@ -13,10 +15,28 @@ from totalflex_env.engine import step
 from totalflex_env.engine.build import build
 from totalflex_env.engine.roles import ScriptedPolicy
 from totalflex_env.engine.simulator import Simulator
+from totalflex_env.settings import Settings
 from totalflex_env.types import Situation
 
 Environment = str | Path | EnvConfig
 """A registered name such as 'street', the path of a YAML file, or a configuration."""
+
+
+Mix = Environment | Sequence[Environment]
+"""One environment or several, or the path of a YAML file with a list of them under `envs:`."""
+
+
+class MixtureConfig(Settings):
+    """Several environments whose rows share a batch."""
+
+    envs: tuple[str, ...] = Field(min_length=1, description="registered names or paths of YAML files")
+
+
+def configurations(env: Mix) -> tuple[EnvConfig, ...]:
+    """Return the configurations of one environment or of several."""
+    if isinstance(env, (str, Path)) and config_files.value(str(env), "env", "envs") is not None:
+        env = config_files.load(MixtureConfig, str(env), "env").envs
+    return (configuration(env),) if isinstance(env, Environment) else tuple(configuration(each) for each in env)
 
 
 def configuration(env: Environment) -> EnvConfig:

@@ -227,7 +227,7 @@ PARTIES = {
     "balance": ("aggregator", "BRP"),
     "grid": ("aggregator", "DSO"),
     "shared": ("house", "aggregator"),
-    "penalty": ("house", "BRP"),
+    "penalty": ("aggregator", "BRP"),
     "wholesale": ("BRP", "world"),
 }
 """Payer and payee of every kind of booking; a house pays, and is with, its own aggregator."""

@@ -25,12 +25,13 @@ from totalflex_env.scenario.forecast import forecast
 from totalflex_env.scenario.sources import make_source
 from totalflex_env.types import Episode, Params, Scenario, Situation
 
-LOWER, DEFAULT, UPPER = range(3)
+LOWER, DEFAULT, UPPER = -1.0, 0.0, 1.0
 EARLY, LATE = 16, 8
 """Slots before a call at which its two preludes begin; the early one ends where the late one begins."""
 
-Conduct = tuple[int, int, int]
-"""What devices do in the early prelude, the late one and the call: as little as they may, by default, all they may."""
+Conduct = tuple[float, float, float]
+"""What devices do in the early prelude, the late one and the call: from as little as they may (-1) over what they would
+by default (0) to all they may (1)."""
 
 LEFT_ALONE: Conduct = (DEFAULT, DEFAULT, DEFAULT)
 CALLED: Conduct = (DEFAULT, DEFAULT, LOWER)
@@ -90,15 +91,22 @@ def live(params: Params, episode: Episode, window: Tensor, conduct: Conduct) -> 
 
 def live_each(params: Params, episodes: list[Episode], window: Tensor, conducts: list[Conduct]) -> list[Lives]:
     """Return the days of several episodes of S rows, each with a conduct of its own, all lived side by side."""
+    same = torch.tensor(conducts, dtype=torch.float64)[:, None, None]
+    return live_all(params, episodes, window, same.expand(-1, len(window), len(params.node), -1))
+
+
+def live_all(params: Params, episodes: list[Episode], window: Tensor, conducts: Tensor) -> list[Lives]:
+    """Return the days of E episodes of S rows; every house [E, S, P, 3] has a conduct of its own in each."""
+    together = batch.concatenate_rows(episodes)
     phase = _phases(window).repeat(len(episodes), 1)
-    codes = torch.tensor([[*conduct, DEFAULT] for conduct in conducts]).repeat_interleave(len(window), 0)
-    todo = codes.gather(1, phase)
+    left_alone = torch.zeros_like(conducts[..., :1])
+    levels = torch.cat([conducts, left_alone], 3).flatten(0, 1).to(together.actual.spot)
 
     def choice(now: Situation) -> Tensor:
-        code = todo[:, now.state.slot, None]
-        return torch.where(code == LOWER, now.lower, torch.where(code == UPPER, now.upper, now.default))
+        level = levels[torch.arange(len(phase)), :, phase[:, now.state.slot]][:, params.house]
+        most = torch.where(level < 0.0, now.lower, now.upper)
+        return torch.lerp(now.default, most, level.abs())
 
-    together = batch.concatenate_rows(episodes)
     trace = rollout(params, together, Untraded(choice))
     devices, room = trace.outcomes.energy_kwh, trace.decisions.upper - trace.outcomes.energy_kwh
     fixed = together.actual.base_kwh - together.actual.pv_kwh
@@ -107,7 +115,7 @@ def live_each(params: Params, episodes: list[Episode], window: Tensor, conducts:
         money_eur=trace.outcomes.rewards.prosumer.sum(1),
         headroom_kwh=torch.zeros_like(fixed).index_add(2, params.house, room.clamp(min=0.0)),
     )
-    return [batch.take_rows(found, rows) for rows in torch.arange(len(todo)).split(len(window))]
+    return [batch.take_rows(found, rows) for rows in torch.arange(len(phase)).split(len(window))]
 
 
 def evidence(here: Case, called: Lives, alone: Lives, history: list[Lives]) -> Evidence:

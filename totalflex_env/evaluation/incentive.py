@@ -20,6 +20,7 @@ from totalflex_env.engine.nominate import nominate
 from totalflex_env.engine.roles import ScriptedPolicy
 from totalflex_env.engine.rollout import Trace, rollout
 from totalflex_env.engine.scripted import Untraded
+from totalflex_env.evaluation.statistics import Score, mean
 from totalflex_env.types import Params
 from totalflex_env.units import from_micro_eur, from_mwh_integer
 
@@ -45,21 +46,21 @@ COMFORTS = (
 
 @dataclass(frozen=True)
 class Incentive:
-    """Means per device and year under one comfort setting, EUR."""
+    """Means per device and year under one comfort setting, EUR; intervals are over the days."""
 
     comfort: str
     kind: str
     devices: int
-    income_eur: float  # flexibility income of the household, its aggregator's share taken off
+    income_eur: Score  # flexibility income of the household, its aggregator's share taken off
     moved_kwh: float  # energy awarded, up and down alike
 
 
 @dataclass(frozen=True)
 class Household:
-    """Means per house with devices and year under one comfort setting, EUR."""
+    """Means per house with devices and year under one comfort setting, EUR; intervals are over the days."""
 
     comfort: str
-    gain_eur: float  # with the market less without: ledger, discomfort and stored energy
+    gain_eur: Score  # with the market less without: ledger, discomfort and stored energy
     bill_eur: float  # change of its account alone
     discomfort_eur: float  # what it suffers more
 
@@ -70,8 +71,8 @@ def incentives(config: EnvConfig, seeds: Sequence[int]) -> tuple[list[Incentive]
     houses: list[Household] = []
     for comfort in COMFORTS:
         params, without, traded = _lives(config, comfort, seeds)
-        devices += _by_device(comfort.name, params, traded, len(seeds))
-        houses.append(_by_house(comfort.name, params, without, traded, len(seeds)))
+        devices += _by_device(comfort.name, params, traded)
+        houses.append(_by_house(comfort.name, params, without, traded))
     return devices, houses
 
 
@@ -108,24 +109,21 @@ def _lives(config: EnvConfig, comfort: Comfort, seeds: Sequence[int]) -> tuple[P
     return params, without, traded
 
 
-def _by_device(comfort: str, params: Params, traded: Trace, days: int) -> list[Incentive]:
+def _by_device(comfort: str, params: Params, traded: Trace) -> list[Incentive]:
     income, moved = device_income(params, traded), from_mwh_integer(traded.decisions.award_mwh).abs()
     found = []
     for kind in dict.fromkeys(params.kinds):
         own = torch.tensor([name == kind for name in params.kinds])
         count = int(own.sum())
-        yearly = DAYS_PER_YEAR / days / count
-        sums = [float(values[..., own].sum()) * yearly for values in (income, moved)]
-        found.append(Incentive(comfort, kind, count, *sums))
+        earned, shifted = (values[..., own].sum((1, 2)) * (DAYS_PER_YEAR / count) for values in (income, moved))
+        found.append(Incentive(comfort, kind, count, mean(earned.numpy()), float(shifted.mean())))
     return found
 
 
-def _by_house(comfort: str, params: Params, without: Trace, traded: Trace, days: int) -> Household:
+def _by_house(comfort: str, params: Params, without: Trace, traded: Trace) -> Household:
     members = params.house.unique()
-    yearly = DAYS_PER_YEAR / days / len(members)
-    accounts, gains = [], []
-    for trace in (without, traded):
-        accounts.append(from_micro_eur(trace.outcomes.ledger.balance[..., members]).sum())
-        gains.append(trace.outcomes.rewards.prosumer[..., members].sum())
-    gain, bill = (float(after - before) * yearly for before, after in (gains, accounts))
-    return Household(comfort, gain_eur=gain, bill_eur=bill, discomfort_eur=bill - gain)
+    yearly = DAYS_PER_YEAR / len(members)
+    accounts = [from_micro_eur(trace.outcomes.ledger.balance[..., members]).sum((1, 2)) for trace in (without, traded)]
+    gains = [trace.outcomes.rewards.prosumer[..., members].sum((1, 2)) for trace in (without, traded)]
+    gain, bill = ((after - before).double() * yearly for before, after in (gains, accounts))
+    return Household(comfort, mean(gain.numpy()), float(bill.mean()), float((bill - gain).mean()))

@@ -201,10 +201,13 @@ def incentives(found: Sequence[Incentive]) -> str:
     figure, (axes,) = canvas(1, 1, 2.9)
     width = 0.8 / len(COMFORTS)
     for number, (comfort, colour) in enumerate(zip(COMFORTS, ("#b9cfdc", BLUE, "#163f55"))):
-        values = [
+        earned = [
             next(one.income_eur for one in found if (one.kind, one.comfort) == (kind, comfort.name)) for kind in kinds
         ]
-        axes.bar(np.arange(len(kinds)) + (number - 1) * width, values, width, color=colour, label=comfort.name)
+        values = np.array([one.value for one in earned])
+        reach = np.abs(np.array([(one.lower, one.upper) for one in earned]).T - values)
+        places = np.arange(len(kinds)) + (number - 1) * width
+        axes.bar(places, values, width, yerr=reach, ecolor=MUTED, color=colour, label=comfort.name)
     axes.axhline(0.0, color=MUTED, linewidth=0.8)
     axes.set_xticks(np.arange(len(kinds)), [plural(kind) for kind in kinds])
     axes.set_ylabel("EUR per device and year")

@@ -12,10 +12,12 @@ import numpy as np
 
 from totalflex_env.evaluation import figures, mechanism_figures, provenance
 from totalflex_env.evaluation.figures import Clock
+from totalflex_env.evaluation.labels import plural
 from totalflex_env.evaluation.mechanisms import Study
 from totalflex_env.evaluation.regimes import DEFAULT, MARKET, PRICE_ONLY
 from totalflex_env.evaluation.report import page, section
 from totalflex_env.evaluation.results import CAUSES, ROLES
+from totalflex_env.evaluation.statistics import Score
 from totalflex_env.settings import days
 from totalflex_env.units import SLOT_HOURS
 
@@ -42,6 +44,7 @@ def metrics(study: Study) -> str:
         "env": study.config.env,
         "days": days(study.config.seeds),
         "regimes": regimes,
+        "position_adjustments": [asdict(one) for one in study.parties],
         "price_rules": {name: asdict(rule) for name, rule in study.rules.items()},
         "misreports": [asdict(gain) for gain in study.hands],
         "inc_dec": asdict(study.inc_dec),
@@ -118,11 +121,43 @@ def _regimes(study: Study, clock: Clock) -> list[Part]:
             "transformer room, the grid operator earns that rent instead of buying relief.",
         ),
         (
+            "What is left to each role",
+            _table(
+                ("market", *ROLES, "sum"),
+                [
+                    (name, *(f"{money:.2f}" for money in one.money_eur.mean(axis=0)), f"{-one.cost_eur.mean():.2f}")
+                    for name, one in results.items()
+                ],
+            ),
+            "Mean EUR per day that each role receives, less what it suffers itself: discomfort and missing stored "
+            "energy at the houses, overloads and voltages at the grid operator. The sum is minus the system cost.",
+        ),
+        _parties(study),
+        (
             "What energy is worth where",
             mechanism_figures.scarcity(study.regimes[MARKET], worst, clock),
             f"Prices of the flexibility market on {seed}: of balance, and what limits of the grid add at the houses.",
         ),
     ]
+
+
+def _parties(study: Study) -> Part:
+    rows = [
+        (
+            one.party,
+            "adjusted" if one.corrected else "as bought",
+            f"{one.imbalance_kwh:.1f}",
+            f"{one.account_eur:+.2f}",
+        )
+        for one in study.parties
+    ]
+    return (
+        "Whose imbalance is an activation?",
+        _table(("balance responsible", "positions", "imbalance (kWh/day)", "account (EUR/day)"), rows),
+        "The flexibility market, had the houses two suppliers and a third party bought their flexibility. As bought, "
+        "each activation is an imbalance of a supplier that had no part in it. With positions adjusted by what was "
+        "activated the suppliers are left whole, and what remains is the buyer's own; the accounts sum to the same.",
+    )
 
 
 def _rules(study: Study) -> Part:
@@ -150,14 +185,14 @@ def _rules(study: Study) -> Part:
         "grid",
         "uplift",
         "residual (µEUR)",
-        "gain",
+        "exploitability",
         "largest",
     )
     return (
         "The day-ahead auction under each price rule",
         _table(heads, rows),
         "The same books of whole flex-offers, cleared under each rule; EUR per book, received where positive. Welfare "
-        "is what the clearing saves against the default schedules. The gain is what the best of four misreports "
+        "is what the clearing saves against the default schedules. Exploitability is what the best of four misreports "
         "earns an owner that tries it, all others telling the truth: nothing where prices are uniform, as an owner "
         "is too small to move them; under pay-as-bid it pays to ask for more than the true discomfort.",
     )
@@ -170,30 +205,26 @@ def _gaming(study: Study) -> list[Part]:
             name.replace("_", " "),
             *((f"{biases[name].mean_kwh:+.2f}", f"{biases[name].absolute_kwh:.2f}") if name in biases else ("0", "0")),
             f"{game.overpaid_eur:+.2f}",
+            f"{game.tried_eur:.2f}",
             f"{game.gain_eur:.2f}",
             f"{game.largest_eur:.2f}",
-            ", ".join(f"{lever} {share:.0%}" for lever, share in game.levers.items() if share > 0.0) or "-",
         )
         for name, game in games.items()
     ]
-    heads = (
-        "baseline",
-        "bias (kWh)",
-        "distance (kWh)",
-        "overpaid (EUR)",
-        "gain (EUR)",
-        "largest",
-        "levers, share of houses",
-    )
+    levers = [(name.replace("_", " "), *(f"{s:.0%}" for s in game.levers.values())) for name, game in games.items()]
+    heads = ("baseline", "bias (kWh)", "distance (kWh)", "overpaid (EUR)", "by grid", "gain (EUR)", "largest")
     cliffs = [(r.replace("_", " "), f"{c.mean_share:.0%}", f"{c.just_above:.0%}") for r, c in study.cliffs.items()]
     dec = study.inc_dec
     return [
         (
             "Baselines: wrong by how much, and worth how much to an adversary",
-            mechanism_figures.baselines(biases, games) + _table(heads, rows),
+            mechanism_figures.baselines(biases, games)
+            + _table(heads, rows)
+            + _table(("share of houses whose best strategy", *games["truth"].levers), levers),
             "The truth is the same seed lived without the call. Overpaid is what an honest house gets beyond what the "
-            "truth would pay. The gain is that of the best strategy found, over the conduct that would be best if the "
-            "baseline were the truth. The market's own base is the default twin, which is the truth in the first line.",
+            "truth would pay. The gain is that of the best strategy found in training after a grid of strategies, over "
+            "the conduct that would be best if the baseline were the truth; it is a lower bound of what there is to "
+            "gain. The market's own base is the default twin, which is the truth in the first line.",
         ),
         (
             "Misreports in the intraday market",
@@ -223,21 +254,31 @@ def _gaming(study: Study) -> list[Part]:
 
 
 def _households(study: Study) -> list[Part]:
+    devices = [
+        (plural(one.kind), one.comfort, str(one.devices), *_interval(one.income_eur), f"{one.moved_kwh:.0f}")
+        for one in sorted(study.incentives, key=lambda one: one.kind)
+    ]
     houses = [
-        (one.comfort, f"{one.gain_eur:.0f}", f"{one.bill_eur:.0f}", f"{one.discomfort_eur:.0f}")
+        (one.comfort, *_interval(one.gain_eur), f"{one.bill_eur:.0f}", f"{one.discomfort_eur:.0f}")
         for one in study.households
     ]
-    heads = ("comfort setting", "gain (EUR/year)", "of which money", "less discomfort")
+    columns = ("device", "comfort setting", "devices", "income (EUR/year)", "95 %", "moved (kWh/year)")
+    heads = ("comfort setting", "gain (EUR/year)", "95 %", "of which money", "less discomfort")
     return [
         (
             "What a household earns in a year",
-            mechanism_figures.incentives(study.incentives) + _table(heads, houses),
+            mechanism_figures.incentives(study.incentives) + _table(columns, devices) + _table(heads, houses),
             "Flexibility income by device from the ledger, and the gain of a mean house with devices over the same "
             "days without activation. Careful: heating within half a kelvin, vehicles ready three hours earlier; "
-            "generous: within two kelvins, vehicles ready two hours later. A year is estimated from days of all "
-            "months.",
+            "generous: within two kelvins, vehicles ready two hours later. A year is estimated from "
+            f"{len(days(study.config.incentive_seeds))} days of all months, the same for every setting; intervals are "
+            "95 % of a bootstrap over them.",
         )
     ]
+
+
+def _interval(value: Score) -> tuple[str, str]:
+    return f"{value.value:.0f}", f"{value.lower:.0f} to {value.upper:.0f}"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

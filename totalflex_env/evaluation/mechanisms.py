@@ -3,7 +3,7 @@
 One configuration, one command: `python evaluate.py configs/evaluate/mechanisms.yaml`. What is compared, part by part:
 
 * regimes: the same days without activation, with devices that follow the price alone, with a market that trades balance
-  only, and with the flexibility market; costs, loading, and who pays whom;
+  only, and with the flexibility market; costs, loading, who pays whom, and what activations do to suppliers;
 * rules: the day-ahead auction of whole flex-offers under each price rule, on the same books;
 * hands: what misreports earn in the intraday market, by the number of houses that one hand controls;
 * baselines: what each method is wrong by, and what an adversary gains from it; inc-dec; delivery rules with cliffs;
@@ -18,18 +18,28 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
 from totalflex_env.engine.build import build
 from totalflex_env.engine.roles import ScriptedPolicy
-from totalflex_env.evaluation import auction_study, counterfactual, exploitability, incentive, manipulation, regimes
+from totalflex_env.evaluation import (
+    auction_study,
+    counterfactual,
+    exploitability,
+    incentive,
+    manipulation,
+    parties,
+    regimes,
+)
+from totalflex_env.evaluation.adversary import Terms
 from totalflex_env.evaluation.auction_study import RuleFigures
 from totalflex_env.evaluation.counterfactual import Bias
 from totalflex_env.evaluation.exploitability import Gain
 from totalflex_env.evaluation.incentive import Household, Incentive
-from totalflex_env.evaluation.manipulation import IncDec, Manipulation, Terms
+from totalflex_env.evaluation.manipulation import IncDec, Manipulation
+from totalflex_env.evaluation.parties import Adjusted
 from totalflex_env.evaluation.regimes import Regime
 from totalflex_env.market.delivery import RULES
 from totalflex_env.settings import Seeds, Settings, days
@@ -60,6 +70,9 @@ class MechanismsConfig(Settings):
     gaming_seeds: Seeds = Field("9000:9006", description="days of the calls")
     call_slots: PositiveInt = Field(8, description="length of a call")
     price: NonNegativeFloat = Field(0.5, description="EUR per kWh delivered in a call")
+    training_rounds: NonNegativeInt = Field(
+        12, description="rounds in which adversaries of baselines train after a grid search"
+    )
     auction_seeds: Seeds = Field("9000:9003", description="days of the books that every price rule clears")
     owners: PositiveInt = Field(6, description="owners of the first book who try misreports in the auction")
     incentive_seeds: Seeds = Field("9000:9024", description="days of all months from which a year is estimated")
@@ -82,6 +95,7 @@ class Study:
 
     config: MechanismsConfig
     regimes: dict[str, Regime]
+    parties: list[Adjusted]
     rules: dict[str, RuleFigures]
     hands: list[Gain]
     inc_dec: IncDec
@@ -105,7 +119,8 @@ def study(config: MechanismsConfig, price_only: Policy, say: Callable[[str], Non
     say("baselines")
     case = counterfactual.case(build(gaming), days(config.gaming_seeds), config.call_slots)
     terms = Terms(config.price, own.market.non_delivery_price)
-    biases, games = counterfactual.biases(case), manipulation.baseline_games(case, terms)
+    biases = counterfactual.biases(case)
+    games = manipulation.baseline_games(case, terms, config.training_rounds)
     say("incentives")
     earned, households = incentive.incentives(gaming, days(config.incentive_seeds))
     market = lived[regimes.MARKET]
@@ -113,6 +128,7 @@ def study(config: MechanismsConfig, price_only: Policy, say: Callable[[str], Non
     return Study(
         config=config,
         regimes=lived,
+        parties=parties.adjusted(world.params, market.statement, len(days(config.seeds))),
         rules=rules,
         hands=hands,
         inc_dec=manipulation.inc_dec(world.params, market.statement, room, len(days(config.seeds))),

@@ -21,7 +21,7 @@ class ScoreError(TotalFlexError):
 
 @dataclass(frozen=True)
 class Score:
-    """A ratio of sums over all days with its bootstrap interval."""
+    """A ratio of sums over all days, or a mean of them, with its bootstrap interval."""
 
     value: float
     lower: float
@@ -51,3 +51,11 @@ def score(default: Days, policy: Days, reference: Days, name: str) -> Score:
             f"no interval of the score against {name}: it saves too rarely on {len(saved)} days, take more"
         )
     return Score(float(saved.sum() / possible.sum()), float(lower), float(upper))
+
+
+def mean(days: Days) -> Score:
+    """Return the mean of a quantity [D] over days with its interval, from resampling days (percentile bootstrap)."""
+    drawn = np.random.default_rng(0).integers(len(days), size=(RESAMPLES, len(days)))
+    tail = (1.0 - CONFIDENCE) / 2.0
+    lower, upper = np.quantile(days[drawn].mean(axis=1), (tail, 1.0 - tail))
+    return Score(float(days.mean()), float(lower), float(upper))

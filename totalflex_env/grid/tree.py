@@ -40,6 +40,7 @@ def solve(
     reactive_kvar: Tensor,
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
+    into: tuple[Any, ...] | None = None,
 ) -> PowerFlow:
     """Voltages and loadings for the consumption [B, M] in kW and kvar of every node; production is negative.
 
@@ -56,7 +57,8 @@ def solve(
     width = WIDTH if rows >= WIDTH else 1
     consumption = tuple(power.detach().contiguous().numpy() for power in (active_kw, reactive_kvar))
     state = np.zeros((3, 2 * (nodes + 1)), _BLOCK[width])
-    found = np.empty((rows, nodes)), np.empty((rows, elements)), np.empty(rows, np.bool_), np.empty(rows, np.int64)
+    empty = np.empty((rows, nodes)), np.empty((rows, elements)), np.empty(rows, np.bool_), np.empty(rows, np.int64)
+    found = into or empty  # where the caller wants the four results
     tree = grid.tree
     places = (tree.node, tree.feeder, tree.series, tree.current_by_kva, tree.no_load_magnitude)
     branches = (tree.near, tree.far, tree.charging, tree.loading)

@@ -62,7 +62,7 @@ class Bookings:
     balance: Tensor  # [B, P] aggregator of the house -> BRP
     grid: Tensor  # [B, P] aggregator of the house -> DSO
     shared: Tensor  # [B, P] house -> its aggregator
-    penalty: Tensor  # [B, P] house -> BRP
+    penalty: Tensor  # [B, P] aggregator of the house -> BRP
     wholesale: Tensor  # [B] BRP -> world outside
 
 
@@ -94,32 +94,38 @@ def book(params: Params, said: Statement) -> Bookings:
 
     Flexibility: for energy awarded and delivered (by the rule of `market.delivery`) the aggregator pays the BRP the
     balance price and the DSO the grid price, and the house pays the aggregator its share of both; for energy given away
-    all three are turned around. For energy that is missing the house pays a penalty to the BRP that has to make up.
+    all three are turned around. For energy that is missing the aggregator, who sold it, pays a penalty to the BRP that
+    has to make up.
     Retail: a house pays the BRP the spot price for all energy that flexibility did not pay for: base and inflexible
     load as long as awards are kept, and what was metered besides.
     Wholesale: the BRP pays the world outside for the nomination and the imbalance.
     """
     rules = params.config.market
-    done = delivered(rules.delivery, said.base, -said.award, said.metered)
-    traded = done.paid * said.award.sign()
-    balance = _money(said.balance_price[:, None] * traded)
-    grid = _money(said.grid_price * traded)
+    traded, missing = activated(params, said)
+    balance = whole_money(said.balance_price[:, None] * traded)
+    grid = whole_money(said.grid_price * traded)
     beyond = (said.metered + said.fixed).sum(1) - said.wind - said.nomination
     outside = said.spot * said.nomination + said.up * beyond.clamp(min=0) + said.down * beyond.clamp(max=0)
     return Bookings(
-        retail=_money(said.spot[:, None] * (said.metered + said.fixed - traded)),
+        retail=whole_money(said.spot[:, None] * (said.metered + said.fixed - traded)),
         balance=balance,
         grid=grid,
-        shared=_money((balance + grid) * (_MICRO - round(rules.aggregator_share * _MICRO))),
-        penalty=_money(round(rules.non_delivery_price * _MICRO) * done.missing),
-        wholesale=_money(outside),
+        shared=whole_money((balance + grid) * (_MICRO - round(rules.aggregator_share * _MICRO))),
+        penalty=whole_money(round(rules.non_delivery_price * _MICRO) * missing),
+        wholesale=whole_money(outside),
     )
+
+
+def activated(params: Params, said: Statement) -> tuple[Tensor, Tensor]:
+    """Return the change of consumption that counts as bought and delivered, and what is missing, both [B, P] mWh."""
+    done = delivered(params.config.market.delivery, said.base, -said.award, said.metered)
+    return done.paid * said.award.sign(), done.missing
 
 
 def ledger(params: Params, booked: Bookings) -> Ledger:
     """Return what the payments change on every account, and their sum."""
-    houses = -booked.retail - booked.shared - booked.penalty
-    kept = booked.shared - booked.balance - booked.grid
+    houses = -booked.retail - booked.shared
+    kept = booked.shared - booked.balance - booked.grid - booked.penalty
     aggregators = kept.new_zeros(len(kept), params.aggregators).index_add(1, params.aggregator, kept)
     brp = (booked.retail + booked.balance + booked.penalty).sum(1) - booked.wholesale
     others = torch.stack([brp, booked.grid.sum(1), booked.wholesale], 1)
@@ -150,6 +156,6 @@ def _by_house(params: Params, energy: Tensor) -> Tensor:
     return energy.new_zeros(len(energy), len(params.node)).index_add(1, params.house, energy)
 
 
-def _money(product: Tensor) -> Tensor:
-    """A product that counts in millionths of a micro-EUR, as whole micro-EUR, halves up; any shape, int64."""
+def whole_money(product: Tensor) -> Tensor:
+    """Return a product that counts in millionths of a micro-EUR as whole micro-EUR, halves up; any shape, int64."""
     return torch.div(product + _MICRO // 2, _MICRO, rounding_mode="floor")

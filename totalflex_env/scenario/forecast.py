@@ -82,7 +82,7 @@ def _outlook(actual: Scenario, expected: Scenario, slot: int, stop: int, config:
     def produced(truth: Tensor, guess: Tensor, memory_h: float) -> Tensor:
         return torch.minimum(carry(truth, guess, memory_h).clamp(min=0.0), 2.0 * guess[:, slot:stop])
 
-    held = _fade_by_period(spot, slot, stop, config)
+    held = _fade_by_period(actual.spot, slot, stop, config)
     above = _carry(actual.up - actual.spot, expected.up - expected.spot, slot, stop, held)
     below = _carry(actual.spot - actual.down, expected.spot - expected.down, slot, stop, held)
     lowest = 0.0 if config.market.imbalance == "two_price" else -torch.inf  # a single price lies on either side of spot
@@ -112,8 +112,9 @@ def _fade(like: Tensor, known: int, stop: int, memory_h: float) -> Tensor:
     return torch.exp(-lead * SLOT_HOURS / memory_h)
 
 
-def _fade_by_period(like: Tensor, known: int, stop: int, config: EnvConfig) -> Tensor:
+def _fade_by_period(series: Tensor, known: int, stop: int, config: EnvConfig) -> Tensor:
     """The same for imbalance prices, which hold for whole hours, or for quarter-hours in the era "15min"."""
     length = config.prices.period_slots
-    passed = torch.arange(known, stop, device=like.device) // length - (known - 1) // length
-    return torch.exp(-passed.to(like.dtype) * length / SLOTS_PER_HOUR / config.forecast.spread_memory_h)
+    period = torch.arange(-1, series.shape[1], device=series.device) // length  # of the slots from -1 on
+    passed = period[known + 1 : stop + 1] - period[known]
+    return torch.exp(-passed.to(series.dtype) * length / SLOTS_PER_HOUR / config.forecast.spread_memory_h)

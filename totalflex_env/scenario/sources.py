@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from totalflex_env.config import EnvConfig
 from totalflex_env.errors import ConfigError
-from totalflex_env.types import Scenario
+from totalflex_env.scenario.population import populated
+from totalflex_env.types import HouseSource
 
 MODULES = {
     "simbench": "totalflex_env.scenario.street",
@@ -35,36 +36,13 @@ class HouseGrid:
     load: tuple[int, ...]  # [P] index of each house in the table of loads
 
 
-class HouseSource(Protocol):
-    """A source of episodes that knows where its houses are."""
-
-    @property
-    def config(self) -> EnvConfig:
-        """The configuration it was made of, with the devices that its grid brings."""
-
-    @property
-    def net(self) -> Any:
-        """The pandapower net, None where the grid is made elsewhere."""
-
-    @property
-    def house_bus(self) -> tuple[int, ...]:
-        """Pandapower bus of every house."""
-
-    @property
-    def peak_kw(self) -> tuple[float, ...]:
-        """Highest inflexible consumption or production of every house."""
-
-    def draw(self, seeds: list[int]) -> tuple[Scenario, Scenario]:
-        """Return the truth and its day-ahead expectation, float64, one row per seed and by that seed alone."""
-
-
 def make_source(config: EnvConfig) -> HouseSource:
     """Return the source that `config.scenario.source` names; an unknown name is a ConfigError."""
     name = config.scenario.source
     if name not in MODULES:
         raise ConfigError(config.name, "scenario.source", name, f"one of {', '.join(MODULES)}")
     source: HouseSource = importlib.import_module(MODULES[name]).make(config)
-    return source
+    return source if config.population.everybody else populated(source)
 
 
 def grid_of(config: EnvConfig) -> HouseGrid:

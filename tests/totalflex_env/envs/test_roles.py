@@ -12,8 +12,11 @@ from totalflex_env.config import EnvConfig
 from totalflex_env.engine.roles import ROLES, ScriptedPolicy, action, neutral
 from totalflex_env.envs import rewards, worlds
 from totalflex_env.envs.batched import Batch, Setup
+from totalflex_env.envs.names import agent
 from totalflex_env.envs.parallel import parallel_env
+from totalflex_env.envs.rllib import RllibEnv
 from totalflex_env.envs.single import single_env
+from totalflex_env.envs.spaces import rule
 from totalflex_env.errors import ConfigError
 
 TWO_HOURS = ["--slots=8", "--scenario.start_hour=16", "--devices.ev.arrival_hour=16.5", "--devices.dishwasher.count=0"]
@@ -72,6 +75,17 @@ def test_a_policy_acts_for_a_role_that_does_not_learn() -> None:
     assert totals[0] == totals[1] != totals[2]
 
 
+def test_rllib_lets_policies_act_too() -> None:
+    dso, greedy = street("--learners=[dso]"), {"aggregator": catalog.make("price_greedy")}
+    view, other = parallel_env(dso, policies=greedy), RllibEnv({"env": dso, "others": greedy})
+    still = {"dso_0": np.zeros(2, np.float32)}
+    costs = []
+    for each in (view, other, RllibEnv({"env": dso})):
+        each.reset(seed=1)
+        costs.append(sum(each.step(still)[4]["dso_0"]["cost_eur"] for _ in range(8)))
+    assert costs[0] == costs[1] != costs[2]
+
+
 def test_a_role_cannot_learn_and_follow_a_policy() -> None:
     with pytest.raises(ConfigError, match="aggregator"):
         parallel_env("tiny", policies={"aggregator": ScriptedPolicy()})
@@ -126,7 +140,7 @@ def test_a_household_earns_what_its_house_and_aggregator_do() -> None:
     everybody = parallel_env("house")
     house.reset(seed=0)
     everybody.reset(seed=0)
-    still = {name: np.zeros(everybody.action_space(name).shape, np.float32) for name in everybody.agents}
+    still = {name: rule(agent(name).role) for name in everybody.agents}
     _, earned, *_ = everybody.step(still)
     assert house.step(np.zeros(8, np.float32))[1] == pytest.approx(earned["prosumer_0"] + earned["aggregator_0"])
 

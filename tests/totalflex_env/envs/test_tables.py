@@ -24,7 +24,7 @@ def test_every_number_and_every_term_is_explained_and_nothing_else() -> None:
         *rewards.SYSTEM_TERMS,
         *(name for terms in rewards.ROLE_TERMS.values() for name in terms),
     }
-    for name in seen | {name for role in ROLES for name, _ in CONTROLS[role]}:
+    for name in seen | {control.name for role in ROLES for control in CONTROLS[role]}:
         assert f"| `{name}` |" in text
 
 

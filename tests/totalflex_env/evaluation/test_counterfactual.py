@@ -14,8 +14,9 @@ from totalflex_env.engine.build import World, build, draw
 from totalflex_env.engine.nominate import nominate
 from totalflex_env.engine.roles import ScriptedPolicy
 from totalflex_env.engine.rollout import rollout
+from totalflex_env.evaluation.adversary import Terms, trained, tried
 from totalflex_env.evaluation.counterfactual import CALLED, DEFAULT, LEFT_ALONE, LOWER, UPPER, Case, case, live, units
-from totalflex_env.evaluation.manipulation import Terms, baseline_games, delivered_shares
+from totalflex_env.evaluation.manipulation import baseline_games, delivered_shares, prepared
 from totalflex_env.market.customer_baseline import METHODS
 
 TERMS = Terms(price=0.5, penalty=0.3)
@@ -62,7 +63,7 @@ def test_conduct_is_kept_around_the_call_alone(here: Case) -> None:
 
 
 def test_nothing_is_gained_from_the_truth_and_something_from_every_method_that_asks_the_adversary(here: Case) -> None:
-    games = baseline_games(here, TERMS)
+    games = baseline_games(here, TERMS, rounds=2)
     assert set(games) == {"truth", *METHODS}
     assert games["truth"].gain_eur == 0.0 and games["truth"].overpaid_eur == 0.0
     assert all(game.gain_eur >= 0.0 and game.largest_eur >= game.gain_eur for game in games.values())
@@ -99,3 +100,25 @@ def test_the_default_rule_is_left_without_a_jump() -> None:
     costs = torch.linspace(0.5, 2.0, 301, dtype=torch.float64)
     shares = delivered_shares("usef", costs, TERMS)
     torch.testing.assert_close(shares, (0.8 / costs).clamp(max=1.0).to(shares), rtol=0.0, atol=0.005)
+
+
+@pytest.mark.slow
+def test_without_training_the_gain_is_that_of_the_grid_and_training_is_the_same_each_time(here: Case) -> None:
+    plain, short = baseline_games(here, TERMS, 0), baseline_games(here, TERMS, 1)
+    assert all(game.gain_eur == pytest.approx(game.tried_eur, abs=1e-9) for game in plain.values())
+    assert all(game.tried_eur == plain[name].tried_eur for name, game in short.items())
+    assert short == baseline_games(here, TERMS, 1)
+
+
+def test_training_never_loses_what_it_found_and_finds_more(here: Case) -> None:
+    game, lives = prepared(here, TERMS)
+    asked = game.known.called.any(1)
+    rules = {name: METHODS[name] for name in ("nomination", "meter_before")}
+    grid = tried(game, rules, lives)
+    best = trained(game, rules, grid, 3)
+    for name, rule in rules.items():
+        strategy, worth = best[name]
+        assert bool((worth >= grid[name][1]).all())
+        lived_again = game.payoff(rule, strategy, game.live([strategy])[0])
+        torch.testing.assert_close(lived_again[asked], worth[asked], rtol=0.0, atol=1e-9)
+    assert bool((best["meter_before"][1] > grid["meter_before"][1] + 0.01)[asked].any())

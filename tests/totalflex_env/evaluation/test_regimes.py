@@ -16,6 +16,8 @@ from totalflex_env.evaluation.books import PARTIES, statements
 from totalflex_env.evaluation.exploitability import MISREPORTS, exploitability
 from totalflex_env.evaluation.incentive import COMFORTS, device_income, set_comfort
 from totalflex_env.evaluation.manipulation import inc_dec
+from totalflex_env.evaluation.parties import PARTIES as BALANCE_RESPONSIBLE
+from totalflex_env.evaluation.parties import adjusted
 from totalflex_env.evaluation.regimes import BLIND, DEFAULT, MARKET, PRICE_ONLY, Regime, compare, policies
 from totalflex_env.market.settlement import book
 from totalflex_env.units import to_mwh_integer
@@ -97,3 +99,17 @@ def test_comfort_reaches_the_devices() -> None:
     assert careful.devices.ev.departure_last_hour < generous.devices.ev.departure_first_hour + 2.0
     assert usual.devices.ev == config.devices.ev and usual.devices.heat_pump == config.devices.heat_pump
     assert usual.scenario.months == tuple(range(1, 13))
+
+
+def test_adjusted_positions_leave_suppliers_whole_and_the_sum_as_it_is(
+    village: World, regimes: dict[str, Regime]
+) -> None:
+    market = regimes[MARKET]
+    found = adjusted(village.params, market.statement, len(SEEDS))
+    bought, corrected = found[:3], found[3:]
+    assert [one.party for one in bought] == [one.party for one in corrected] == list(BALANCE_RESPONSIBLE)
+    assert all(one.imbalance_kwh > 1.0 and abs(one.account_eur) > 0.01 for one in bought)
+    assert all(one.imbalance_kwh == 0.0 and abs(one.account_eur) < 1e-3 for one in corrected[:2])
+    total = market.results.money_eur[:, 2].mean()
+    for rule in (bought, corrected):
+        assert sum(one.account_eur for one in rule) == pytest.approx(total, abs=1e-3)

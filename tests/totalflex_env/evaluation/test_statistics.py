@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from totalflex_env.evaluation.statistics import ScoreError, score
+from totalflex_env.evaluation.statistics import ScoreError, mean, score
 
 
 def test_the_score_is_a_ratio_of_sums_not_a_mean_of_ratios() -> None:
@@ -67,3 +67,11 @@ def test_a_rare_day_without_saving_widens_the_interval_and_a_frequent_one_is_an_
     assert found.upper > 0.4
     with pytest.raises(ScoreError, match="no interval"):
         score(default[:2], policy[:2], np.array([6.0, 11.0]), "r")
+
+
+def test_a_mean_has_the_interval_of_all_resamples() -> None:
+    """Of two days 0 and 1 a resample has the mean 0, 0.5 or 1 with a chance of a quarter, a half and a quarter."""
+    found = mean(np.array([0.0, 1.0]))
+    assert (found.value, found.lower, found.upper) == (0.5, 0.0, 1.0)
+    steady = mean(np.full(9, 3.0))
+    assert (steady.value, steady.lower, steady.upper) == (3.0, 3.0, 3.0)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines.foresight import FollowPlan, foresight
 from totalflex_env.config import EnvConfig
 from totalflex_env.config_files import load
 from totalflex_env.engine.build import World, build, draw
@@ -79,3 +80,20 @@ def test_the_cost_of_a_shared_nomination_is_that_at_the_imbalance_price_plus_a_c
     roles = rewards.prosumer.sum(2) + rewards.aggregator.sum(2) + rewards.brp + rewards.dso
     torch.testing.assert_close(roles.sum(1), -trace.cost(), rtol=0.0, atol=1e-3)
     assert not trace.outcomes.ledger.balance.sum(2).any()
+
+
+def test_perfect_foresight_shares_the_nomination_too_and_no_policy_costs_less(nordic: World) -> None:
+    """Its plan beside the nomination of all is the bound that is stated for the single price."""
+    params, drawn = nordic.params, draw(nordic, [1])
+    best = foresight(params, drawn)
+    episode = nominate(params, drawn, ScriptedPolicy())
+    torch.testing.assert_close(best.trace.net_kwh - best.trace.outcomes.imbalance_kwh, episode.nomination_kwh)
+    assert bool((best.bound_eur <= best.cost_eur + 1e-6).all())
+    for choice in (lambda now: now.default, lambda now: now.lower, lambda now: now.upper):
+        policy = Untraded(choice)
+        cost = rollout(params, nominate(params, drawn, policy), policy).cost()
+        assert bool((cost >= best.bound_eur - 1e-6).all())
+    scripted = rollout(params, episode, ScriptedPolicy()).cost()
+    assert bool((scripted >= best.bound_eur - 1e-6).all())
+    speculator = FollowPlan(best.energy_kwh)
+    torch.testing.assert_close(rollout(params, nominate(params, drawn, speculator), speculator).cost(), best.cost_eur)
