@@ -75,7 +75,7 @@ def by_gymnasium(config: EnvConfig, setup: Setup, watch: Watch) -> None:
 
 def by_vector(config: EnvConfig, setup: Setup, watch: Watch) -> None:
     view = TotalFlexVectorEnv(config, 1, "dso_0", setup)
-    watch.of(view.batch)
+    watch.of(view.worlds.parts[0])
     view.reset(seed=SEED)
     for _ in range(SLOTS):
         view.step(np.zeros(view.action_space.shape, np.float32))
@@ -83,7 +83,7 @@ def by_vector(config: EnvConfig, setup: Setup, watch: Watch) -> None:
 
 def by_sb3(config: EnvConfig, setup: Setup, watch: Watch) -> None:
     view = TotalFlexVecEnv(config, 1, "dso", setup)
-    watch.of(view.batch)
+    watch.of(view.worlds.parts[0])
     view.seed(SEED)
     view.reset()
     taken = []
@@ -95,7 +95,7 @@ def by_sb3(config: EnvConfig, setup: Setup, watch: Watch) -> None:
 
 def by_torchrl(config: EnvConfig, setup: Setup, watch: Watch) -> None:
     view = torchrl_env(config, 1, setup)
-    watch.of(view.world)
+    watch.of(view.worlds.parts[0])
     view.set_seed(SEED, static_seed=True)
     now = view.reset()
     for _ in range(SLOTS):

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ["totalflex_env", "policies", "baselines", "hardware_bridge", "vpp", "benchmarks"]
 PROGRAMS = ["train.py", "evaluate.py"]
 LATE_IMPORTS = ("totalflex_env/__init__.py", "totalflex_env/scenario/sources.py", "benchmarks/__main__.py")
-DYNAMIC = ("totalflex_env/envs/", "policies/sb3.py", "policies/rllib.py", *LATE_IMPORTS)
+TORCH = "totalflex_env/tape/operations.py"  # takes the arguments of any operation as torch hands them over
+DYNAMIC = ("totalflex_env/envs/", "policies/sb3.py", "policies/rllib.py", TORCH, *LATE_IMPORTS)
 
 # Bases that give a class its form, not its behaviour: what is derived from them starts a line of inheritance.
 PLAIN_BASES = {name for name in dir(builtins)} | {"BaseModel", "Protocol", "Generic", "NamedTuple", "ABC"}

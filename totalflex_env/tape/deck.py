@@ -101,8 +101,8 @@ class Deck:
         begin = 0
         for call in self._calls:
             play.play(self._table, self._growth, (begin, call.after), slot, self._bases)
-            groups = [[place.array(memory[place.base], slot) for place in group] for group in call.places]
-            kernels.run(call.name, *groups, call.scratch, (call.numbers + call.growth * slot).tolist())
+            inputs, outputs = ([place.array(memory[place.base], slot) for place in group] for group in call.places)
+            kernels.run(call.name, inputs, outputs, call.scratch, (call.numbers + call.growth * slot).tolist())
             begin = call.after
         play.play(self._table, self._growth, (begin, len(self._table)), slot, self._bases)
         results = memory[_RESULTS].clone()

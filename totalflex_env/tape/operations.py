@@ -202,16 +202,8 @@ def _add_at(recorder: Recorder, out: Tensor, value: Tensor, dim: int, index: Ten
     recorder.over(tuple(source.shape), play.SCATTER_SUM, first, source, lying, beside=(step,))
 
 
-def _scatter(
-    recorder: Recorder,
-    out: Tensor,
-    value: Tensor,
-    dim: int,
-    index: Tensor,
-    source: Tensor,
-    reduce: str,
-    include_self: bool = True,
-) -> None:
+def _scatter(recorder: Recorder, out: Tensor, *given: Any, include_self: bool = True) -> None:
+    value, dim, index, source, reduce = given
     if reduce != "amin" or index.shape != source.shape:
         raise RecordingError(reduce)
     recorder.emit(play.COPY, out, value)
