@@ -32,7 +32,7 @@ from totalflex_env.config import EnvConfig
 from totalflex_env.engine.build import World, build, draw
 from totalflex_env.envs import film
 from totalflex_env.errors import exit_on_error
-from totalflex_env.evaluation import mechanism_report, mechanisms, metrics, report
+from totalflex_env.evaluation import mechanism_figures, mechanism_report, mechanisms, metrics, report
 from totalflex_env.evaluation.figures import Clock
 from totalflex_env.evaluation.mechanisms import MechanismsConfig
 from totalflex_env.evaluation.protocol import measure, power_kw, try_policy
@@ -128,11 +128,13 @@ def compare(config: EvaluateConfig, env: EnvConfig, ledger: Ledger) -> None:
 def evaluate_mechanisms(name_or_path: str, overrides: Sequence[str]) -> int:
     """Compare markets on identical days, write the results and print the table."""
     config = config_files.load(MechanismsConfig, name_or_path, "evaluate", overrides)
-    start_hour = mechanisms.environment(config.env, config.split).scenario.start_hour
+    clock = Clock(mechanisms.environment(config.env, config.split).scenario.start_hour, SLOT_HOURS)
     study = mechanisms.study(config, catalog.make("price_greedy"), lambda part: print(f"{part} ...", flush=True))
     config.out.mkdir(parents=True, exist_ok=True)
     write(config.out / "config.yaml", config_files.dump(config))
-    write(config.out / "report.html", mechanism_report.html(study, Clock(start_hour, SLOT_HOURS)))
+    write(config.out / "report.html", mechanism_report.html(study, clock))
+    for name, picture in mechanism_figures.pictures(study.regimes, clock).items():
+        write(config.out / name, picture)
     write(config.out / "metrics.json", mechanism_report.metrics(study))
     print(mechanism_report.table(study))
     print(f"report: {config.out / 'report.html'}")

@@ -50,11 +50,11 @@ class Program:
 
 @dataclass(frozen=True)
 class _System:
-    """Where the variables that tie devices together lie: T slots, P houses, L elements, U nodes."""
+    """Where the variables that tie devices together lie: T slots, H houses with devices, L elements, U nodes."""
 
     nomination: Tensor  # [T]
     step: Tensor  # [T, J] kWh of imbalance: first what is short of the lowest edge, then upwards from there
-    house: Tensor  # [T, P] kWh of the devices of a house
+    house: Tensor  # [T, H] kWh of the devices of a house
     overload: Tensor  # [T, L] loading above the limit
     above: Tensor  # [T, U] p.u. above the voltage band
     below: Tensor  # [T, U] p.u. below it
@@ -73,7 +73,7 @@ class _Rows:
 def assemble(task: Task) -> Program:
     """Return the program of a task; its shape depends on the parameters, T and the nodes of the tangents alone."""
     devices = _devices(task)
-    slots, houses = task.scenario.base_kwh.shape[1:]
+    slots, houses = task.scenario.base_kwh.shape[1], len(_inhabited(task))
     grid = (slots, task.limit.shape[1]), (slots, len(task.tangents.node)), (slots, len(task.tangents.node))
     local = places((slots,), (slots, len(EDGES) + 1), (slots, houses), *grid)
     system = _System(*[place + len(devices.cost) for place in local])
@@ -126,6 +126,12 @@ def _devices(task: Task) -> LinearBlock:
     return join(blocks)
 
 
+def _inhabited(task: Task) -> Tensor:
+    """Return the houses [H] that have devices, in order."""
+    inhabited: Tensor = torch.unique(task.params.house)
+    return inhabited
+
+
 def _wasteful(task: Task) -> Tensor:
     """Return the slots [T] bool in which burning energy could pay: a price below zero, or too much solar power."""
     tangents, scenario = task.tangents, task.scenario
@@ -143,7 +149,7 @@ def _fixed_kwh(task: Task) -> Tensor:
 def _variables(task: Task) -> tuple[Tensor, Tensor, Tensor]:
     """Return costs and bounds of the system's variables; those of slots that have passed are zero."""
     params, scenario, market = task.params, task.scenario, task.params.config.market
-    slots, houses = scenario.base_kwh.shape[1:]
+    slots, houses = scenario.base_kwh.shape[1], len(_inhabited(task))
     ahead = torch.arange(slots) >= task.slot
     free = torch.where(ahead, torch.inf, 0.0)[:, None]
     own = task.nomination_kwh is None
@@ -183,7 +189,8 @@ def _open(task: Task, bound: Tensor, sign: float) -> Tensor:
 def _connection(task: Task, system: _System, energy: EnergyMap) -> _Rows:
     """The energy of a house is that of its devices."""
     (row,) = places(tuple(system.house.shape))
-    device_row = row[energy.slot, task.params.house[energy.device]]
+    place = torch.searchsorted(_inhabited(task), task.params.house)
+    device_row = row[energy.slot, place[energy.device]]
     nothing = torch.zeros(row.shape)
     entries = matrix((row, system.house, 1.0), (device_row, energy.column, -energy.value))
     return _Rows("energy of the houses", entries, _open(task, nothing, -1.0), _open(task, nothing, 1.0))
@@ -208,7 +215,7 @@ def _loading(task: Task, system: _System) -> _Rows:
     (row,) = places(tuple(tangents.loading.shape))
     fixed = _at_inflexible(task, tangents.loading, tangents.loading_slope)
     entries = matrix(
-        (row[..., None], system.house[:, None, None], tangents.loading_slope / task.params.slot_hours),
+        (row[..., None], system.house[:, None, None], _per_kwh(task, tangents.loading_slope)),
         (row, system.overload[..., None], -1.0),
     )
     upper = _open(task, task.limit[..., None] - fixed, 1.0)
@@ -220,7 +227,7 @@ def _above_band(task: Task, system: _System) -> _Rows:
     tangents, (row,) = task.tangents, places(tuple(system.above.shape))
     slope = tangents.voltage_slope[:, :, 0]
     room = task.params.grid.voltage_upper[tangents.node] - _at_inflexible(task, tangents.voltage[..., 0], slope)
-    entries = matrix((row[..., None], system.house[:, None], slope / task.params.slot_hours), (row, system.above, -1.0))
+    entries = matrix((row[..., None], system.house[:, None], _per_kwh(task, slope)), (row, system.above, -1.0))
     upper = _open(task, room, 1.0)
     return _Rows("voltage above its band", entries, torch.full_like(upper, -torch.inf), upper)
 
@@ -230,9 +237,14 @@ def _below_band(task: Task, system: _System) -> _Rows:
     tangents, (row,) = task.tangents, places(tuple(system.below.shape))
     slope = tangents.voltage_slope[:, :, 1]
     room = task.params.grid.voltage_lower[tangents.node] - _at_inflexible(task, tangents.voltage[..., 1], slope)
-    entries = matrix((row[..., None], system.house[:, None], slope / task.params.slot_hours), (row, system.below, 1.0))
+    entries = matrix((row[..., None], system.house[:, None], _per_kwh(task, slope)), (row, system.below, 1.0))
     lower = _open(task, room, -1.0)
     return _Rows("voltage below its band", entries, lower, torch.full_like(lower, torch.inf))
+
+
+def _per_kwh(task: Task, slope: Tensor) -> Tensor:
+    """Return slopes [..., P] per kW as slopes [..., H] per kWh of the houses with devices."""
+    return slope[..., _inhabited(task)] / task.params.slot_hours
 
 
 def _at_inflexible(task: Task, value: Tensor, slope: Tensor) -> Tensor:

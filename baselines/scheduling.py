@@ -11,6 +11,7 @@ from totalflex_env.batch import take_rows
 from totalflex_env.flexoffer.offers import load
 from totalflex_env.flexoffer.respond import respond
 from totalflex_env.flexoffer.start_alignment import StartAligned
+from totalflex_env.trade_types import FlexOfferBatch
 
 TEMPTATION = 0.25
 """Standard deviation of what chance adds to prices in a mutation, as a share of their own."""
@@ -23,6 +24,14 @@ class Scene:
     spot: Tensor  # [T] EUR/kWh
     room_kwh: Tensor  # [T] energy beyond which the grid is overloaded
     overload_price: float  # EUR/kWh
+
+    def full(self, others: Tensor, offers: FlexOfferBatch) -> Tensor:
+        """Return the slots [N, T] bool in which N offers at their peak find no room on top of others [T] or [N, T]."""
+        return others + offers.upper.amax(dim=1, keepdim=True) > self.room_kwh
+
+    def price(self, full: Tensor) -> Tensor:
+        """Return the prices [T] EUR/kWh that an offer meets."""
+        return self.spot + self.overload_price * full
 
     def cost(self, taken: Tensor) -> float:
         """Return what it costs in EUR to take `taken` [T] kWh."""
@@ -50,12 +59,24 @@ class Schedule:
 
 
 def greedy(bundle: StartAligned, scene: Scene, taken: Tensor) -> tuple[Schedule, Tensor]:
-    """Return the aggregates each in turn where they cost least on top of `taken` [T] kWh, and what is taken then."""
-    found = Schedule(bundle, bundle.offers.earliest.clone(), torch.zeros_like(bundle.offers.lower))
-    for index in range(len(found.start)):
-        start, energy = _answer(bundle, index, scene, taken)
-        found.start[index], found.energy[index] = start[0], energy[0]
-        taken = taken + found.load(index, len(taken))
+    """Return the aggregates each in turn where they cost least on top of `taken` [T] kWh, and what is taken then.
+
+    Aggregates that meet the same prices at their turn answer together: ever more of them are asked, as long as what
+    the ones before take changes no price.
+    """
+    offers, slots, ahead = bundle.offers, len(taken), 1
+    found = Schedule(bundle, offers.earliest.clone(), torch.zeros_like(offers.lower))
+    turns = torch.arange(len(found.start), device=taken.device)
+    while len(turns):
+        asked = turns[:ahead]
+        some = take_rows(offers, asked)
+        full = scene.full(taken, some)[0]
+        start, energy = respond(some, scene.price(full))
+        after = taken + load(some, start, energy, slots).cumsum(dim=0)
+        met = scene.full(torch.cat([taken[None], after[:-1]]), some)
+        kept = int((met == full).all(dim=1).long().cumprod(dim=0).sum())
+        found.start[asked[:kept]], found.energy[asked[:kept]] = start[:kept], energy[:kept]
+        taken, turns, ahead = after[kept - 1], turns[kept:], 2 * ahead if kept == len(asked) else 1
     return found, taken
 
 
@@ -85,10 +106,7 @@ def evolve(schedules: list[Schedule], scene: Scene, mutations: int, seed: int) -
             one.start[index], one.energy[index] = start, energy
 
 
-def _answer(
-    bundle: StartAligned, index: int, scene: Scene, others: Tensor, noise: Tensor | float = 1.0
-) -> tuple[Tensor, Tensor]:
+def _answer(bundle: StartAligned, index: int, scene: Scene, others: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Return start [1] and energy [1, V] of one aggregate at the prices that it meets on top of others [T] kWh."""
     offer = take_rows(bundle.offers, torch.tensor([index], device=others.device))
-    full = others + offer.upper.amax() > scene.room_kwh
-    return respond(offer, (scene.spot + scene.overload_price * full) * noise)
+    return respond(offer, scene.price(scene.full(others, offer)[0]) * noise)

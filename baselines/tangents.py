@@ -7,20 +7,19 @@ just reaches its rating, once coming from export (side 0) and once from import (
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from totalflex_env import fleet
-from totalflex_env.grid import linear, power_flow
+from totalflex_env.grid import power_flow
+from totalflex_env.grid_model import PowerFlow
 from totalflex_env.types import Params, Scenario
 
 RAY_POINTS = 9
 """Points looked at on the way from least to full power."""
-
-ENTRIES = 2e7
-"""Numbers in the largest matrices that are held at once while a grid is linearised."""
 
 WATCHED_LOADING = 1.25
 """Nodes are left out whose voltage stays inside the band wherever no limited element is loaded beyond this."""
@@ -60,34 +59,32 @@ def tangents(params: Params, scenario: Scenario, node: Tensor) -> Tangents:
     contact = torch.stack([1.0 - _reach(along.flip(0)), _reach(along)], dim=-1)  # [T, L + 1, C]
     least, most = (power[0, :, None, None] for power in _ends(params, scenario))
     power = least + contact[..., None] * (most - least)
-    reactive = (scenario.base_kvarh[0, :, None, None] / params.slot_hours).expand_as(power)
-    count = max(1, round(ENTRIES / (contact[0].numel() * len(params.grid.node_names) ** 2)))
-    parts = [_touching(params, node, *pair) for pair in zip(power.split(count), reactive.split(count))]
-    return _joined(parts)
-
-
-def _touching(params: Params, node: Tensor, power: Tensor, reactive: Tensor) -> Tangents:
-    """Return the tangents of some slots, at powers [T, L + 1, C, P] in kW and kvar."""
-    size, limited = power.shape[:3], torch.arange(len(params.limited))
-    found = linear.linearise(params.grid, *(_at_nodes(params, part.flatten(0, 2)) for part in (power, reactive)))
-    values, slopes = found.loading0.unflatten(0, size), found.d_loading_d_kw[..., params.node].unflatten(0, size)
-    loading_slope = slopes[:, limited, :, params.limited].movedim(0, 1)
-    voltage_slope = found.d_voltage_d_kw[..., params.node].unflatten(0, size)[:, -1][:, :, node].transpose(1, 2)
-    at_contact = values[:, limited, :, params.limited].movedim(0, 1)
-    voltage = found.voltage0.unflatten(0, size)[:, -1][:, :, node].transpose(1, 2)
+    reactive = scenario.base_kvarh[0, :, None, None] / params.slot_hours
+    of_voltages = power[:, -1:].expand(-1, len(node), -1, -1)
     return Tangents(
-        loading=at_contact - (loading_slope * power[:, :-1]).sum(dim=-1),
-        loading_slope=loading_slope,
-        node=node,
-        voltage=voltage - (voltage_slope * power[:, -1:]).sum(dim=-1),
-        voltage_slope=voltage_slope,
+        *_touching(params, power[:, :-1], reactive, lambda flow: flow.loading[..., params.limited]),
+        node,
+        *_touching(params, of_voltages, reactive, lambda flow: flow.voltage[..., node]),
     )
 
 
-def _joined(parts: list[Tangents]) -> Tangents:
-    """Return the tangents of slots one after the other as one record."""
-    series = {name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0]) if name != "node"}
-    return Tangents(**series, node=parts[0].node)
+def _touching(
+    params: Params, power: Tensor, reactive: Tensor, read: Callable[[PowerFlow], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the tangents to X quantities [K, X] that `read` takes from power flows of any K rows.
+
+    Each quantity has points of contact of its own, `power` [T, X, C, P] in kW. The values [T, X, C] are those at no
+    power; the slopes [T, X, C, P] per kW come from the adjoint of the power flow, one for each point.
+    """
+    slots, quantities, sides = power.shape[:3]
+    active, reactive = (_at_nodes(params, part.expand_as(power).flatten(0, 2)) for part in (power, reactive))
+    with torch.enable_grad():
+        active.requires_grad_()
+        found = read(power_flow.solve(params.grid, active, reactive)).unflatten(0, (slots, quantities, sides))
+        value = found.diagonal(dim1=1, dim2=3).transpose(1, 2)
+        (by_node,) = torch.autograd.grad(value.sum(), active)
+    slope = by_node[:, params.node].view_as(power)
+    return value.detach() - (slope * power).sum(dim=-1), slope
 
 
 def loading_at(tangents: Tangents, power: Tensor) -> Tensor:

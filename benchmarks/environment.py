@@ -27,7 +27,7 @@ from totalflex_env.types import Episode, Params
 
 DRAWN = 32  # rows whose days are drawn
 MINIMUM = {"street": 500_000, "village": 100_000, "house": 100_000, "office_industry": 100_000, "town": 100_000}
-ROWS = {"street": 2048, "village": 1024, "house": 4096, "office_industry": 1024, "town": 512}
+ROWS = {"street": 4096, "village": 2048, "house": 16384, "office_industry": 2048, "town": 1024}
 SINGLE_STEPS = 300  # a second, the target of one environment in PettingZoo's parallel view
 MEMORY_MB = 1000  # the target per thousand environments: a laptop holds several thousand
 

@@ -27,6 +27,8 @@ def test_one_command_writes_table_figures_and_report(tmp_path: Path, capsys: pyt
     assert found["regimes"]["flexibility market"]["highest_transformer_loading"] < 1.01
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 7 and 'src="' not in page
+    drawn = [(tmp_path / name).read_text(encoding="utf-8") for name in ("market.svg", "money.svg")]
+    assert all(picture[picture.index("<svg") :] in page for picture in drawn)
     assert "study: mechanisms" in (tmp_path / "config.yaml").read_text(encoding="utf-8")
 
 

@@ -25,9 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_argument("name", metavar="NAME", help="a registered name, or the path of a YAML file")
     show.add_argument("--out", metavar="FILE", help="where to draw: .png, .svg or .pdf")
     show.add_argument("--seed", default="0", metavar="N", help="which day is drawn (0)")
+    show.add_argument("--fill", metavar="POLICY", help="what is done about missing values: --recorded.fill for short")
     options, rest = parser.parse_known_args(arguments)
     if options.command == "show":
-        return exit_on_error(lambda: _show(options.name, options.out, options.seed, rest))
+        fill = [] if options.fill is None else [f"--recorded.fill={options.fill}"]
+        return exit_on_error(lambda: _show(options.name, options.out, options.seed, [*fill, *rest]))
     parser.parse_args(arguments)  # says what is wrong with anything that is left
     return exit_on_error(_list_environments)
 

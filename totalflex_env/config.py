@@ -156,7 +156,7 @@ class MarketConfig(Settings):
 
     overload_price: NonNegativeFloat = Field(1.0, description="V, EUR per kVAh of loading above the rating")
     voltage_price: NonNegativeFloat = Field(50.0, description="V_u, EUR per p.u. and hour outside the voltage band")
-    price_cap: PositiveFloat = Field(4.0, description="EUR/kWh, the highest price a bid may name, above V")
+    price_cap: PositiveFloat = Field(4.0, le=1_000.0, description="EUR/kWh, the highest price a bid may name, above V")
     brp_steps: PositiveInt = Field(8, description="steps of the scripted BRP's curve")
     dso_share: PositiveFloat = Field(0.97, description="share of a rating that the scripted DSO lets the market use")
     aggregator_share: float = Field(
@@ -166,7 +166,7 @@ class MarketConfig(Settings):
         "usef", description="what is paid of an order that is delivered in part, see market/delivery.py"
     )
     non_delivery_price: NonNegativeFloat = Field(
-        0.3, description="penalty of the 'usef' rule, EUR per kWh awarded and not delivered"
+        0.3, le=1_000.0, description="penalty of the 'usef' rule, EUR per kWh awarded and not delivered"
     )
     imbalance: Literal["two_price", "single_price"] = Field(
         "two_price", description="what energy beside the nomination costs; with a single price all nominate alike"

@@ -10,6 +10,7 @@ import torch
 from baselines.catalog import make
 from baselines.flex_offers import ALONE
 from baselines.scheduling import Scene, evolve, greedy
+from totalflex_env.batch import take_rows
 from totalflex_env.config import EnvConfig
 from totalflex_env.config_files import load
 from totalflex_env.devices.offering import fixed
@@ -50,3 +51,19 @@ def test_offers_of_a_house_are_assigned_executed_and_settled() -> None:
     assert traded.outcomes.unmet_kwh.abs().max() < 1e-9
     assert torch.all(traded.outcomes.ledger.balance.sum(dim=2) == 0)
     assert traded.decisions.award_mwh.abs().sum() > 0
+
+
+@pytest.mark.parametrize("room_kwh", [0.0, 3.0, 8.0, 100.0])
+def test_answers_that_are_asked_for_together_are_those_of_one_after_the_other(room_kwh: float) -> None:
+    """Twelve machines with random prices, room for none, a few, many and all of them at once."""
+    rng = torch.Generator().manual_seed(3)
+    profile = 0.5 + torch.rand(12, 2, generator=rng, dtype=torch.float64)
+    offers = fixed(0, torch.arange(12), torch.full((12,), 2), profile)
+    offers = tighten(replace(offers, latest=torch.full((12,), 6)))
+    spot = torch.rand(8, generator=rng, dtype=torch.float64)
+    scene = Scene(spot, torch.full((8,), room_kwh).double(), 1.0)
+    taken = torch.zeros(8).double()
+    for index in range(12):
+        _, taken = greedy(aggregate(take_rows(offers, torch.tensor([index])), ALONE), scene, taken)
+    _, together = greedy(aggregate(offers, ALONE), scene, torch.zeros(8).double())
+    torch.testing.assert_close(together, taken)

@@ -33,6 +33,19 @@ def test_tangents_touch_the_power_flow_at_the_rating_and_lie_below_elsewhere(par
         assert bool(((voltage[near, 0] - voltage_at(grid, power)[near, 0, 1]).abs() < 2e-3).all())
 
 
+def test_slopes_tell_the_houses_apart(params: Params, day: Scenario) -> None:
+    """At the rating, what one house more and the other less does to loading and voltage is what the power flow says."""
+    grid = tangents(params, day, torch.tensor([0]))
+    power = inflexible_kw(params, day)[0]
+    power = power + ((1.0 - loading_at(grid, power)) / grid.loading_slope[:, 0, 1].sum(dim=1, keepdim=True))
+    for change in torch.tensor([[0.5, 0.0], [0.0, 0.5], [0.5, -0.5]]).double():
+        (loading, voltage), (before, level) = flow_at(params, day, power + change), flow_at(params, day, power)
+        by_slope = (grid.loading_slope[:, 0, 1] * change).sum(dim=1)
+        torch.testing.assert_close(loading - before, by_slope, rtol=0.0, atol=2e-4)
+        by_slope = (grid.voltage_slope[:, 0, 1] * change).sum(dim=1)
+        torch.testing.assert_close((voltage - level)[:, 0], by_slope, rtol=0.0, atol=2e-4)
+
+
 def test_a_shift_moves_values_and_no_slopes(params: Params, day: Scenario) -> None:
     grid = tangents(params, day, torch.tensor([0]))
     power = inflexible_kw(params, day)[0] + 10.0

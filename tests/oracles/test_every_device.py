@@ -161,7 +161,9 @@ def test_a_program_made_later_counts_what_is_still_to_come(kind: str) -> None:
     assert found.objective == pytest.approx(float(cost), abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["ev", "ev with V2G", "charging_park", "washing_machine", "dishwasher"])
+@pytest.mark.parametrize(
+    "kind", ["ev", "ev with V2G", "ev_block", "charging_park", "washing_machine", "dishwasher", "industry"]
+)
 def test_three_days_in_a_row(kind: str) -> None:
     """Several sessions and runs, one after the other: a trajectory and the optimum, at equal cost on both sides."""
     slots = 288

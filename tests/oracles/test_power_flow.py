@@ -254,3 +254,26 @@ def test_tap_positions_of_simbench_nets_act(position: int) -> None:
         assert torch.all(moved.sign() == -position / abs(position))
         judge = reference.run(net, none, none)
         torch.testing.assert_close(power_flow.solve(grid, none, none).voltage, judge.voltage, atol=VOLTAGE_PU, rtol=0.0)
+
+
+@pytest.mark.parametrize("name", ["cigre_lv", "parallel_and_switches", "1-LV-semiurb4--0-sw"])
+def test_gradients_are_finite_differences_of_pandapower(name: str) -> None:
+    """Of any weighted sum of voltages and loadings, by active and reactive power at the last four nodes."""
+    net = NETS[name]()
+    grid = network.from_pandapower(net)
+    active, reactive = (part[None].requires_grad_() for part in random_load(grid))
+    draw = torch.Generator().manual_seed(4)
+    weights = [torch.rand(len(names), generator=draw).double() for names in (grid.node_names, grid.element_names)]
+
+    def weighted(flow: PowerFlow) -> Tensor:
+        return flow.voltage @ weights[0] + flow.loading @ weights[1]
+
+    weighted(power_flow.solve(grid, active, reactive)).sum().backward()
+    nodes, step_kw = len(grid.node_names), 0.005  # far less than any load, since an idle line has a kink
+    change = step_kw * torch.eye(nodes, dtype=torch.float64)[-4:]
+    for power, by_active in ((active, True), (reactive, False)):
+        moved = torch.cat([power.detach() + change, power.detach() - change])
+        rows = (moved, reactive.detach().expand_as(moved)) if by_active else (active.detach().expand_as(moved), moved)
+        more, less = weighted(reference.run(net, *rows)).chunk(2)
+        assert power.grad is not None
+        torch.testing.assert_close(power.grad[0, -4:], (more - less) / (2.0 * step_kw), rtol=1e-4, atol=1e-9)

@@ -18,7 +18,7 @@ from totalflex_env.units import SLOT_HOURS, kwh_from_kw
 
 
 class EvBlockConfig(DeviceSettings):
-    """Vehicles behind chargers that can only be switched on: a block of whole slots at full power (block model)."""
+    """Vehicles behind chargers that can only be switched on: every evening a block of slots at full power."""
 
     family: ClassVar[type[Appliance]] = Appliance
     power_kw: PositiveFloat = 3.7
@@ -43,26 +43,30 @@ class EvBlockConfig(DeviceSettings):
         )
 
     def draw(self, dice: Dice, day: Day) -> Windows:
-        """Draw normal arrivals and lognormal needs, rounded up to whole slots."""
-        arrival = self.arrival_hour + self.arrival_spread_h * dice.normal(self.count)
-        need = self.need_median_kwh * np.exp(self.need_log_spread * dice.normal(self.count))
+        """Draw normal arrivals of every evening and lognormal needs, rounded up to whole slots."""
+        size = (self._evenings(day), self.count)
+        arrival = self.arrival_hour + self.arrival_spread_h * dice.normal(*size)
+        need = self.need_median_kwh * np.exp(self.need_log_spread * dice.normal(*size))
         return self._windows(day, torch.from_numpy(arrival), torch.from_numpy(need))
 
     def expected(self, day: Day) -> Windows:
-        """Return the mean arrival and the mean need."""
-        every = torch.ones(day.rows, self.count, dtype=torch.float64)
+        """Return the mean arrival of every evening and the mean need."""
+        every = torch.ones(day.rows, self._evenings(day), self.count, dtype=torch.float64)
         return self._windows(day, self.arrival_hour * every, self._mean_need_kwh * every)
 
     def mean_kw(self, outdoors: float, hours: float) -> float:
-        """Return the mean power of one session an episode."""
-        return self._mean_need_kwh / hours
+        """Return the mean power of one vehicle."""
+        return self._mean_need_kwh * max(round(hours / 24.0), 1) / hours
 
     def check(self, name: str, hours: tuple[float, float]) -> None:
-        """Refuse stays that cannot hold the largest need after a late arrival."""
+        """Refuse stays that cannot hold the largest need after a late arrival, and those that end after the next."""
         needed = self._slots(self.need_max_kwh) * SLOT_HOURS
         latest = min(self.departure_hour, hours[1]) - needed
         if latest < self.arrival_hour:
             expectation = f"at least arrival_hour and the {needed:g} h of the largest need, within the episode"
+            raise ConfigError(name, "devices.ev_block.departure_hour", self.departure_hour, expectation)
+        if self.departure_hour > self.arrival_hour + 24.0:
+            expectation = f"at most {self.arrival_hour + 24.0:g}, when the vehicle comes again"
             raise ConfigError(name, "devices.ev_block.departure_hour", self.departure_hour, expectation)
 
     @property
@@ -72,9 +76,16 @@ class EvBlockConfig(DeviceSettings):
     def _slots(self, need_kwh: float) -> int:
         return math.ceil(need_kwh / kwh_from_kw(self.power_kw) - 1e-9)
 
+    def _evenings(self, day: Day) -> int:
+        """Number of evenings after which the largest need still fits into the episode."""
+        latest = day.end_hour - self._slots(self.need_max_kwh) * SLOT_HOURS
+        return max(math.floor((latest - self.arrival_hour) / 24.0) + 1, 1)
+
     def _windows(self, day: Day, arrival_h: Tensor, need: Tensor) -> Windows:
+        """Put local hours [B, K, n] of the first day on slots of K evenings; a vehicle leaves before it comes again."""
+        later = 24.0 * torch.arange(arrival_h.shape[1], dtype=torch.float64)[:, None]
         slots = torch.ceil(need.clamp(max=self.need_max_kwh) / kwh_from_kw(self.power_kw) - 1e-9).long().clamp(min=1)
-        end = torch.full_like(arrival_h, min(self.departure_hour, day.end_hour))
-        latest = day.slot(end) - slots
-        ready = torch.minimum(day.slot(arrival_h).clamp(min=0), latest)
-        return Windows(ready[:, None], latest[:, None], (slots - 1)[:, None])
+        end = day.slot((self.departure_hour + later).clamp(max=day.end_hour)).expand_as(slots)
+        ready = day.slot(arrival_h + later).clamp(min=0)
+        ready[:, 1:] = torch.maximum(ready[:, 1:], end[:, :-1])
+        return Windows(torch.minimum(ready, end - slots), end - slots, slots - 1)

@@ -104,19 +104,26 @@ def later_prices(needs: Needs, view: View[Any, Any], share: Tensor) -> tuple[Ten
     """
     own, together = torch.empty_like(needs.missing_kwh), torch.empty_like(share)
     inputs = [view.spot, view.cheapest, view.headroom_kwh, share, *vars(needs).values()]
-    _later_prices([part.contiguous() for part in inputs], [own, together], 0, [view.slot])
+    _later_prices([part.contiguous() for part in inputs], [own, together], view.spot.shape[1], [view.slot])
     return own, together
 
 
 @inlined
-def _own_price(row: int, n: int, inputs: Any, slot: int) -> float:
-    spot, cheapest, _, _, _, departure, missing, charge, _ = inputs
+def _later(row: int, cheapest: Any, slot: int, later: Any) -> int:
+    """Lay out this slot and all later ones, the cheapest first; return their number."""
+    count = 0
+    for rank in range(cheapest.shape[1]):
+        later[count] = cheapest[row, rank]
+        count += int(later[count] >= slot)
+    return count
+
+
+@inlined
+def _own_price(row: int, n: int, inputs: Any, slot: int, later: Any) -> float:
+    spot, _, _, _, _, departure, missing, charge, _ = inputs
     wanted, last = missing[row, n] / charge[n] - 1e-6, slot
-    for rank in range(spot.shape[1]):
-        at = cheapest[row, rank]
-        if at < slot:
-            continue
-        last = at
+    for rank in range(len(later)):
+        at = last = later[rank]
         if slot < at < departure[row, n]:
             wanted -= 1.0
         if wanted <= 0.0:
@@ -125,20 +132,20 @@ def _own_price(row: int, n: int, inputs: Any, slot: int) -> float:
 
 
 @inlined
-def _price_together(row: int, inputs: Any, slot: int) -> float:
-    spot, cheapest, headroom, share, arrival, departure, missing, charge, session = inputs
+def _price_together(row: int, inputs: Any, slot: int, later: Any) -> float:
+    spot, _, headroom, share, arrival, departure, missing, charge, session = inputs
     wanted, last = 0.0, slot
     for n in range(len(charge)):
         wanted += missing[row, n]
-    for rank in range(spot.shape[1]):
-        at = cheapest[row, rank]
-        if at < slot:
-            continue
-        last, most = at, 0.0
+    for rank in range(len(later)):
+        at = last = later[rank]
+        most, room = 0.0, share[row, 0] * headroom[row, at]
         for n in range(len(charge)):
+            if most >= room:
+                break  # more than enough
             if session[n] and at > slot and arrival[row, n] <= at < departure[row, n]:
                 most += charge[n]
-        wanted -= min(max(share[row, 0] * headroom[row, at], 0.0), most)
+        wanted -= min(max(room, 0.0), most)
         if wanted <= 0.0:
             break
     return spot[row, last]  # type: ignore[no-any-return]
@@ -148,6 +155,8 @@ def _price_together(row: int, inputs: Any, slot: int) -> float:
 def _later_prices(rows: Any, inputs: Any, outputs: Any, scratch: Any, numbers: Any) -> None:
     own, together = outputs
     for row in range(rows[0], rows[1], rows[2]):
+        later = scratch[row % len(scratch)]
+        count = _later(row, inputs[1], numbers[0], later)
         for n in range(own.shape[1]):
-            own[row, n] = _own_price(row, n, inputs, numbers[0])
-        together[row, 0] = _price_together(row, inputs, numbers[0])
+            own[row, n] = _own_price(row, n, inputs, numbers[0], later[:count])
+        together[row, 0] = _price_together(row, inputs, numbers[0], later[:count])

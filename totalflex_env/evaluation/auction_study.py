@@ -21,7 +21,9 @@ from totalflex_env.flexoffer.generate import generate
 from totalflex_env.flexoffer.offers import concatenate
 from totalflex_env.market.auction import Clearing, clear
 from totalflex_env.market.book import AuctionBook, FlexOrders, StepCurves, element_limits, midnight, must_run
+from totalflex_env.market.dual import overload_cost
 from totalflex_env.market.ledger import balanced
+from totalflex_env.market.patterns import discomfort
 from totalflex_env.market.price_rules import PriceRule
 from totalflex_env.trade_types import FlexOfferBatch
 from totalflex_env.types import Episode, Forecast, Params
@@ -143,17 +145,13 @@ def _accounts(cleared: Clearing) -> tuple[Tensor, Tensor, Tensor]:
 
 def _default_cost(here: AuctionBook) -> float:
     """The cost of nobody deviating: overload of the base alone."""
-    limits = here.limits
-    beyond = (limits.base - limits.upper).clamp(min=0.0) + (limits.lower - limits.base).clamp(min=0.0)
-    return float((beyond * limits.cap).sum())
+    return float(overload_cost(here.limits, here.limits.base).sum())
 
 
 def _utilities(cleared: Clearing, truth: FlexOrders) -> Tensor:
     """What each order leaves its owner [N] EUR: its payment less what its award truly costs it."""
-    done, offers = cleared.allocation, truth.offers
-    shift = offers.price_shift * (done.start - offers.default_start).abs()
-    more, less = done.deviation.clamp(min=0.0).sum(1), (-done.deviation).clamp(min=0.0).sum(1)
-    suffered = shift + truth.price_more * more + truth.price_less * less - truth.worth
+    done = cleared.allocation
+    suffered = discomfort(truth, done.start, done.deviation)
     return cleared.payments.order - torch.where(done.accepted, suffered, 0.0)
 
 

@@ -22,12 +22,15 @@ from totalflex_env.evaluation import congestion, scorecard
 from totalflex_env.evaluation.calibration import Calibration, calibrate
 from totalflex_env.evaluation.congestion import Forecaster
 from totalflex_env.evaluation.ensemble import archive
-from totalflex_env.evaluation.scorecard import Detection
+from totalflex_env.evaluation.scorecard import Alarm, Detection
 from totalflex_env.grid import forecast, tree
 from totalflex_env.grid.forecast import GridForecast, Samples
 from totalflex_env.grid_model import PowerFlow
 from totalflex_env.scenario.sources import make_source
 from totalflex_env.types import Episode, Policy, Scenario
+
+NAMED_LEVEL = 0.99
+"""Level of the quantile that an alarm names: what is bought against it is to be enough 99 times in a hundred."""
 
 _ROWS = 2000  # episodes played side by side: bounds the memory, not the result
 
@@ -59,9 +62,9 @@ class Setting:
 class Contestant:
     """A forecast of one element on the days of test."""
 
-    score: Tensor  # [D, T] what an alarm is raised by: probability of overload, or loading
+    alarm: Alarm  # raised by the probability of an overload, or by a loading
     quantiles: Tensor  # [K, D, T] loading; all the same for a forecast that knows no spread
-    at_precision: Detection  # the threshold with the highest recall at the wanted precision on these very days
+    at_precision: Detection  # the threshold that finds most at the wanted precision on these very days
 
 
 @dataclass(frozen=True)
@@ -92,16 +95,16 @@ def backtest(setting: Setting, element: tuple[str, int]) -> Scorecard:
     flow = _flow(forecaster, batch.concatenate_rows(came), batch.concatenate_rows(known))
     outcome, before, guess = flow.loading[..., column].chunk(3)
     forecasts = [_calibrated(world, each, calibration) for each in _samples(forecaster, plan)]
-    levels = forecasts[0].levels
-    quantiles = torch.stack([each.loading[..., column] for each in forecasts], dim=1)
-    score = torch.stack([each.overload[:, column] for each in forecasts])
+    levels = forecasts[0].levels[:-1]
+    quantiles = torch.stack([each.loading[:-1, :, column] for each in forecasts], dim=1)
+    alarm = _alarm(forecasts, column)
     return Scorecard(
         levels=levels,
         outcome=outcome,
-        forecast=Contestant(score, quantiles, scorecard.most_found(score, outcome)),
+        forecast=Contestant(alarm, quantiles, scorecard.most_found(alarm, outcome)),
         persistence=_sure(before, outcome, len(levels)),
         deterministic=_sure(guess, outcome, len(levels)),
-        chosen=scorecard.detection(score, outcome, chosen),
+        chosen=scorecard.detection(alarm, outcome, chosen),
         coverage=scorecard.coverage(quantiles[0], quantiles[-1], outcome),
         reliability=scorecard.reliability(quantiles, outcome),
     )
@@ -144,8 +147,8 @@ def _validated(forecaster: Forecaster, setting: Setting, column: int) -> tuple[C
     flow = _flow(forecaster, actual, plan)
     samples = list(_samples(forecaster, plan))
     found = calibrate(samples, flow.loading, flow.voltage)
-    score = torch.stack([_calibrated(forecaster.world, each, found).overload[:, column] for each in samples])
-    return found, scorecard.most_found(score, flow.loading[..., column]).threshold
+    alarm = _alarm([_calibrated(forecaster.world, each, found) for each in samples], column)
+    return found, scorecard.most_found(alarm, flow.loading[..., column]).threshold
 
 
 def _planned(forecaster: Forecaster, *expected: Scenario) -> list[Episode]:
@@ -165,8 +168,15 @@ def _samples(forecaster: Forecaster, plan: Episode) -> Iterator[Samples]:
             yield congestion.samples_on(params.grid, params.node, batch.take_rows(power, own))
 
 
+def _alarm(forecasts: Sequence[GridForecast], column: int) -> Alarm:
+    """Alarms by the probability of an overload on D days, each naming the last quantile of the loading."""
+    chance = torch.stack([each.overload[:, column] for each in forecasts])
+    return Alarm(chance, torch.stack([each.loading[-1, :, column] for each in forecasts]))
+
+
 def _calibrated(world: World, samples: Samples, calibration: Calibration) -> GridForecast:
-    return calibration.apply(forecast.summary(world.params.grid, samples), samples)
+    levels = (*forecast.LEVELS, NAMED_LEVEL)
+    return calibration.apply(forecast.summary(world.params.grid, samples, levels), samples)
 
 
 def _flow(forecaster: Forecaster, actual: Scenario, plan: Episode) -> PowerFlow:
@@ -184,8 +194,9 @@ def _flow(forecaster: Forecaster, actual: Scenario, plan: Episode) -> PowerFlow:
 
 
 def _sure(loading: Tensor, outcome: Tensor, levels: int) -> Contestant:
-    """A forecast of a single number: every quantile is that number, and so is what an alarm is raised by."""
-    return Contestant(loading, loading.expand(levels, *loading.shape), scorecard.most_found(loading, outcome))
+    """A forecast of a single number: every quantile is that number, and alarms are raised by it, with any margin."""
+    alarm = Alarm(loading, None)
+    return Contestant(alarm, loading.expand(levels, *loading.shape), scorecard.most_found(alarm, outcome))
 
 
 def _on(config: EnvConfig, split: str) -> EnvConfig:

@@ -55,6 +55,7 @@ def draw(day: ShownDay) -> Figure:
     _devices(panels[5], day, edges, palette)
     for axes in panels:
         clock.label(axes, day.slots)
+    panels[-1].set_xlabel("local time")
     return figure
 
 
@@ -72,7 +73,7 @@ def _prices(axes: Axes, day: ShownDay, edges: Array) -> None:
 
 def _weather(axes: Axes, day: ShownDay, edges: Array) -> None:
     axes.stairs(day.pv_kw, edges, fill=True, color=SUN, label=SUNNY)
-    axes.stairs(day.wind_kw, edges, color=WIND, label="wind park", linewidth=1.6)
+    axes.stairs(day.wind_kw, edges, color=WIND, label="wind park", linewidth=1.6, baseline=None)
     low, high = day.temperature.min(), day.temperature.max()
     axes.set_title(f"What plants at the houses and the wind park produce; outdoors {low:.0f} to {high:.0f} °C")
     axes.set_ylabel("power (kW)")

@@ -59,6 +59,10 @@ STYLE = {
 }
 
 
+STEPS_H = (0.25, 0.5, 1.0, 3.0, 6.0, 12.0, 24.0)
+"""Hours between the marks of a clock: the least that leave no more than nine marks."""
+
+
 @dataclass(frozen=True)
 class Clock:
     """How slots become hours on the axes."""
@@ -73,9 +77,11 @@ class Clock:
     def label(self, axes: Axes, slots: int) -> None:
         """Name the hours of an axis as a clock shows them."""
         edges = self.edges(slots)
-        step = max(1, round((edges[-1] - edges[0]) / 8))
+        hours = float(edges[-1] - edges[0])
+        step = next((each for each in STEPS_H if hours <= 8.0 * each), 24.0 * np.ceil(hours / 192.0))
         ticks = np.arange(edges[0], edges[-1] + 1e-9, step)
-        axes.set_xticks(ticks, [f"{int(hour) % 24:02d}:00" for hour in ticks])
+        days = [f"\nday {int(hour - edges[0]) // 24 + 1}" if hours > 48.0 else "" for hour in ticks]
+        axes.set_xticks(ticks, [f"{int(at) % 24:02d}:{at % 1 * 60:02.0f}{day}" for at, day in zip(ticks, days)])
         axes.set_xlim(edges[0], edges[-1])
 
 

@@ -12,13 +12,14 @@ from matplotlib.ticker import PercentFormatter
 from totalflex_env.evaluation.books import PARTIES
 from totalflex_env.evaluation.counterfactual import Bias
 from totalflex_env.evaluation.exploitability import Gain
-from totalflex_env.evaluation.figures import INK, MUTED, Clock, canvas, colours, legend_above, svg
+from totalflex_env.evaluation.figures import INK, MUTED, Clock, canvas, colours, legend_above, style, svg
 from totalflex_env.evaluation.incentive import COMFORTS, Incentive
 from totalflex_env.evaluation.labels import plural
 from totalflex_env.evaluation.manipulation import Manipulation
 from totalflex_env.evaluation.mechanisms import Cliff
-from totalflex_env.evaluation.regimes import Regime
+from totalflex_env.evaluation.regimes import BLIND, MARKET, PRICE_ONLY, Regime
 
+SVG_HEAD = '<?xml version="1.0" encoding="utf-8" standalone="no"?>\n'
 BLUE, RED, ORANGE, GREEN = "#2e6f95", "#d1495b", "#e07a1f", "#3fa66b"
 PLACES = {
     "house": (0.1, 0.36),
@@ -47,6 +48,21 @@ LABELS = {
 }
 
 
+def pictures(regimes: dict[str, Regime], clock: Clock) -> dict[str, str]:
+    """Return what price alone does and who pays whom as SVG files, by their names."""
+    with style():
+        drawn = {
+            "market.svg": loading(regimes, worst_day(regimes), clock),
+            "money.svg": flows(regimes, (PRICE_ONLY, MARKET)),
+        }
+    return {name: SVG_HEAD + picture for name, picture in drawn.items()}
+
+
+def worst_day(regimes: dict[str, Regime]) -> int:
+    """Return the number of the day on which prices alone load the transformer most."""
+    return int(np.argmax(regimes[PRICE_ONLY].transformer.max(axis=1)))
+
+
 def loading(regimes: dict[str, Regime], day: int, clock: Clock) -> str:
     """Draw the loading of the transformer over a day, and of the element loaded most, a curve for every regime."""
     figure, panels = canvas(2, 1, 5.6, share=True)
@@ -54,7 +70,9 @@ def loading(regimes: dict[str, Regime], day: int, clock: Clock) -> str:
     for axes, title in zip(panels, ("transformer", "transformer or cable loaded most")):
         for name, one in regimes.items():
             curve = one.transformer[day] if axes is panels[0] else one.results.loading[day]
-            axes.stairs(curve, clock.edges(len(curve)), color=palette[name], label=name, linewidth=1.7, baseline=None)
+            line = "--" if name == BLIND else "-"  # lies upon that of the price alone wherever both herd
+            edges = clock.edges(len(curve))
+            axes.stairs(curve, edges, color=palette[name], label=name, linewidth=1.7, baseline=None, linestyle=line)
         axes.axhline(1.0, color=INK, linestyle="--", linewidth=1.0)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_ylim(bottom=0.0)
@@ -108,9 +126,9 @@ def _flow(axes: Axes, amounts: dict[str, float]) -> None:
         axes.annotate(text, tuple(middle), offset, textcoords="offset points", ha=side, va=low, fontsize=8)
     for party, place in PLACES.items():
         box = FancyBboxPatch(
-            (place[0] - 0.075, place[1] - 0.055),
-            0.15,
-            0.11,
+            (place[0] - 0.085, place[1] - 0.06),
+            0.17,
+            0.12,
             boxstyle="round,pad=0.01",
             facecolor="#f5f7fa",
             edgecolor=MUTED,
@@ -130,6 +148,7 @@ def scarcity(market: Regime, day: int, clock: Clock) -> str:
     axes.stairs(high, edges, baseline=None, color=RED, linewidth=1.0, label="dearest house")
     axes.stairs(balance, edges, baseline=None, color=INK, linewidth=1.6, label="balance")
     axes.stairs(1e3 * market.results.spot[day], edges, baseline=None, color=MUTED, linewidth=1.2, label="day-ahead")
+    axes.use_sticky_edges = False  # or the lowest price would lie on the frame
     axes.set_ylabel("EUR/MWh")
     clock.label(axes, slots)
     legend_above(axes)

@@ -8,8 +8,6 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-import numpy as np
-
 from totalflex_env.evaluation import figures, mechanism_figures, provenance
 from totalflex_env.evaluation.figures import Clock
 from totalflex_env.evaluation.labels import plural
@@ -86,7 +84,7 @@ def table(study: Study) -> str:
 
 def _regimes(study: Study, clock: Clock) -> list[Part]:
     results = {name: one.results for name, one in study.regimes.items()}
-    worst = int(np.argmax(study.regimes[PRICE_ONLY].transformer.max(axis=1)))
+    worst = mechanism_figures.worst_day(study.regimes)
     seed = f"the day of seed {results[DEFAULT].seeds[worst]}"
     rows = [
         (
@@ -147,7 +145,7 @@ def _parties(study: Study) -> Part:
             one.party,
             "adjusted" if one.corrected else "as bought",
             f"{one.imbalance_kwh:.1f}",
-            f"{one.account_eur:+.2f}",
+            f"{round(one.account_eur, 2) + 0.0:+.2f}",
         )
         for one in study.parties
     ]
@@ -223,8 +221,9 @@ def _gaming(study: Study) -> list[Part]:
             + _table(("share of houses whose best strategy", *games["truth"].levers), levers),
             "The truth is the same seed lived without the call. Overpaid is what an honest house gets beyond what the "
             "truth would pay. The gain is that of the best strategy found in training after a grid of strategies, over "
-            "the conduct that would be best if the baseline were the truth; it is a lower bound of what there is to "
-            "gain. The market's own base is the default twin, which is the truth in the first line.",
+            "the conduct that would be best if the baseline were the truth, which is trained alike: so the gain may be "
+            "less than that by the grid. It is a lower bound of what there is to gain. The market's own base is the "
+            "default twin, which is the truth in the first line.",
         ),
         (
             "Misreports in the intraday market",

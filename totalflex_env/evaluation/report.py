@@ -21,6 +21,7 @@ h1 { font-size: 1.8rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 0 
 section { background: #fff; border: 1px solid #e4e8ed; border-radius: 10px; padding: 1.4rem 1.6rem; margin: 1.4rem 0; }
 p.note { color: #52606d; margin: .8rem 0 0; font-size: .92rem; } header p { color: #52606d; margin: .2rem 0; }
 svg { width: 100%; height: auto; display: block; } .scroll { overflow-x: auto; }
+.scroll + .scroll, svg + .scroll { margin-top: 1.2rem; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .45rem .6rem; border-bottom: 1px solid #e4e8ed; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { color: #52606d; font-weight: 600; }

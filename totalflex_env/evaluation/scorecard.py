@@ -2,16 +2,13 @@
 
 Letters in the shapes: D days, T slots, K quantile levels. All concern one element, such as the transformer.
 
-An alarm is a slot in which the forecast score (a probability of overload, or a loading) exceeds a threshold. Precision
-and recall are *effective*: they count what matters to whoever buys the flexibility.
+An alarm is a slot in which the forecast score (a probability of overload, or a loading) exceeds a threshold. It names a
+loading that is to be expected. Alarms are counted as OpenSTEF (Alliander) counts forecasts of peaks, by the very slot:
 
-* Precision: the share of the alarms that are right, with the element overloaded in the same slot or in the one before
-  or after it. A quarter of an hour decides neither what is bought nor what a transformer feels.
-* Recall: the share of the overload energy (kVAh above the rating) that is found, with an alarm as near. A slot at 101 %
-  that is missed weighs a fiftieth of one at 150 %.
-
-`slots_found` is the recall without that weight, and tolerance 0 the plain count of slots. `sufficient` is the strict
-count of OpenSTEF: an alarm is right only if the forecast loading also reaches the true one.
+* Precision: the share of the alarms in whose slot the element is overloaded.
+* Recall: the share of the overloaded slots that are found.
+* Effective recall: the share of the overloaded slots whose alarm names at least the loading that came. Whoever buys
+  flexibility for less than that is still overloaded.
 """
 
 from __future__ import annotations
@@ -21,10 +18,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TOLERANCE = 1
-"""Slots by which an alarm may miss."""
+from totalflex_env.errors import PhysicsError
 
 WANTED_PRECISION = 0.8
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What alarms are raised by, and the loading that they name."""
+
+    score: Tensor  # [D, T] an alarm is raised where it exceeds a threshold
+    named: Tensor | None  # [D, T] loading; None: the score, itself a loading, and the margin of the threshold to 1
+
+    def loading(self, threshold: float) -> Tensor:
+        """Return the loading [D, T] that alarms name; who warns below the rating adds that margin to all he names."""
+        return self.score + (1.0 - threshold) if self.named is None else self.named
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,8 @@ class Detection:
 
     threshold: float  # of the score
     precision: float  # share of the alarms that were right
-    recall: float  # share of the overload energy that was found
-    slots_found: float  # share of the overloaded slots that were found
+    recall: float  # share of the overloaded slots that were found
+    effective_recall: float  # share of the overloaded slots that were found, and named large enough
 
 
 def pinball(levels: Tensor, quantiles: Tensor, outcome: Tensor) -> float:
@@ -59,39 +67,35 @@ def reliability(quantiles: Tensor, outcome: Tensor) -> Tensor:
     return (outcome <= quantiles).double().flatten(1).mean(1)
 
 
-def detection(score: Tensor, loading: Tensor, threshold: float, tolerance: int = TOLERANCE) -> Detection:
-    """Return how alarms, where `score` [D, T] exceeds the threshold, met the slots of `loading` [D, T] above 1."""
-    alarm, overload = score > threshold, loading > 1.0
-    right = alarm & _near(overload, tolerance)
-    found = overload & _near(alarm, tolerance)
-    excess = (loading - 1.0).clamp(min=0.0)
-    return Detection(threshold, _ratio(right, alarm), _ratio(excess * found, excess), _ratio(found, overload))
+def detection(alarm: Alarm, loading: Tensor, threshold: float) -> Detection:
+    """Return how the alarms above a threshold of their score met the slots of `loading` [D, T] above 1.
+
+    A loading that is not finite, where the power flow has no solution, is a PhysicsError: no alarm names as much.
+    """
+    _refuse_unsolved(loading)
+    raised, overload = alarm.score > threshold, loading > 1.0
+    found = raised & overload
+    enough = found & (alarm.loading(threshold) >= loading)
+    return Detection(threshold, _ratio(found, raised), _ratio(found, overload), _ratio(enough, overload))
 
 
-def sufficient(forecast: Tensor, loading: Tensor) -> Detection:
-    """Return precision and recall of a forecast loading [D, T] that must also reach the true one [D, T] to be right."""
-    alarm, overload = forecast > 1.0, loading > 1.0
-    right = alarm & overload & (forecast >= loading)
-    excess = (loading - 1.0).clamp(min=0.0)
-    return Detection(1.0, _ratio(right, alarm), _ratio(excess * right, excess), _ratio(right, overload))
+def most_found(alarm: Alarm, loading: Tensor, precision: float = WANTED_PRECISION) -> Detection:
+    """Return the detection at the lowest threshold whose alarms have `precision` or better: it finds the most.
 
-
-def most_found(
-    score: Tensor, loading: Tensor, precision: float = WANTED_PRECISION, tolerance: int = TOLERANCE
-) -> Detection:
-    """Return the threshold of the score [D, T] with the highest recall at `precision` or better.
-
-    Thresholds are fitted to these very days: use it to compare scores with each other, or on days of validation to
+    Thresholds are fitted to these very days: use it to compare forecasts with each other, or on days of validation to
     choose a threshold that `detection` then tries on others. Where no threshold is precise enough nothing is alarmed.
     """
-    tried = score.unique()
-    right = _above(score, _near(loading > 1.0, tolerance).to(score.dtype), tried)
-    raised = _above(score, torch.ones_like(score), tried)
-    found = _above(_highest(score, tolerance), (loading - 1.0).clamp(min=0.0), tried)
+    tried = alarm.score.unique()
+    overload = (loading > 1.0).to(alarm.score.dtype)
+    right, raised = (_above(alarm.score, weight, tried) for weight in (overload, torch.ones_like(overload)))
     exact = torch.where(raised > 0.0, right / raised, 1.0)
-    best = (exact >= precision) & (found == found[exact >= precision].max())
-    most = torch.where(best, exact, -1.0).argmax()
-    return detection(score, loading, float(tried[most]), tolerance)
+    return detection(alarm, loading, float(tried[exact >= precision][0]))
+
+
+def _refuse_unsolved(loading: Tensor) -> None:
+    if lost := int((~loading.isfinite()).sum()):
+        what = f"{lost} of {loading.numel()} slots had no solution of the power flow"
+        raise PhysicsError(f"{what}: their loading has no size that a forecast could be scored by")
 
 
 def _above(score: Tensor, weight: Tensor, thresholds: Tensor) -> Tensor:
@@ -99,16 +103,6 @@ def _above(score: Tensor, weight: Tensor, thresholds: Tensor) -> Tensor:
     order = score.flatten().sort()
     summed = torch.cat([weight.new_zeros(1), weight.flatten()[order.indices].cumsum(0)])
     return summed[-1] - summed[torch.searchsorted(order.values, thresholds, right=True)]
-
-
-def _near(mask: Tensor, slots: int) -> Tensor:
-    """Whether a slot [D, T] or one at most `slots` from it in the same day is set."""
-    return _highest(mask.double(), slots) > 0.0
-
-
-def _highest(score: Tensor, slots: int) -> Tensor:
-    """Highest score [D, T] of a slot and those at most `slots` from it in the same day."""
-    return torch.nn.functional.max_pool1d(score[:, None], 2 * slots + 1, stride=1, padding=slots)[:, 0]
 
 
 def _ratio(part: Tensor, whole: Tensor) -> float:

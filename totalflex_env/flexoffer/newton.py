@@ -25,7 +25,7 @@ TRIALS = 30  # step lengths tried on a line
 
 @dataclass(frozen=True)
 class Balance:
-    """Where the search ended."""
+    """Where the search ended, which is where the excess was asked for last."""
 
     price: Tensor  # [M] EUR/kWh
     excess: Tensor  # [M] kWh, zero where a price lies at the bound that the excess pushes to

@@ -19,10 +19,14 @@ _UNSUPPORTED = (
 )
 _SUPPORTED = "lines, two-winding transformers, shunts, switches and loads; grid.reference.solve takes the rest"
 _NEEDED = {  # columns that must hold a positive number
+    "bus": ("vn_kv",),
+    "ext_grid": ("vm_pu",),
     "line": ("max_i_ka", "df", "parallel", "length_km"),
     "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent", "df", "parallel"),
 }
 _FINITE = {  # columns that must hold a number
+    **{table: ("p_mw", "q_mvar") for table in CONSUMERS},
+    "shunt": ("p_mw", "q_mvar"),
     "line": ("r_ohm_per_km", "c_nf_per_km"),
     "trafo": ("vkr_percent", "pfe_kw", "i0_percent", "shift_degree"),
 }
@@ -38,6 +42,7 @@ def prepared(net: Net) -> Net:
     """A checked copy of the net, ready for a power flow: without consumption, tap positions in effect."""
     _refuse_unsupported(net)
     _refuse_missing_numbers(net)
+    _refuse_empty_bands(net)
     return without_consumption(net)
 
 
@@ -81,6 +86,15 @@ def _refuse_missing_numbers(net: Net) -> None:
         # pandapower starts from a DC power flow, which divides by it.
         if reactance == 0.0 or not np.isfinite(reactance):
             raise GridError(f"{label(net, 'line', index)}, x_ohm_per_km", reactance, "a number other than 0")
+
+
+def _refuse_empty_bands(net: Net) -> None:
+    bands = net.bus.reindex(columns=["min_vm_pu", "max_vm_pu"]).astype(float)
+    for index in net.bus.index[bands.min_vm_pu > bands.max_vm_pu]:
+        band = f"{bands.min_vm_pu[index]:g} to {bands.max_vm_pu[index]:g}"
+        raise GridError(
+            f"{label(net, 'bus', index)}, min_vm_pu to max_vm_pu", band, "a lower limit not above the upper one"
+        )
 
 
 def _in_service(net: Net, table: str) -> Iterable[int]:

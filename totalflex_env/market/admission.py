@@ -5,6 +5,7 @@ Nothing is repaired and nothing disappears: every row of the book handed in is e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,21 +13,26 @@ import torch
 from torch import Tensor
 
 from totalflex_env.batch import take_rows
-from totalflex_env.errors import OfferError
+from totalflex_env.errors import DataError, OfferError
+from totalflex_env.flexoffer.lifecycle import NEXT
 from totalflex_env.flexoffer.offers import tighten, validate
 from totalflex_env.market.book import AuctionBook, FlexOrders, GridLimits, StepCurves
 from totalflex_env.market.rejections import Reason, Rejection
 
 Check = tuple[Reason, Tensor]  # and which rows fail it [N] bool
 WITHIN = 1e-9  # kWh
+OVER = tuple(int(state) for state, after in NEXT.items() if not after)
+"""States of a flex-offer that nothing follows."""
 
 
 def admit(book: AuctionBook) -> tuple[AuctionBook, tuple[Rejection, ...]]:
     """Return the book of what may be cleared, orders by their id and curves by theirs, and all rejections.
 
     The result depends on what is in the book, never on the order of its rows (but of two orders that share an identity
-    the one received first is kept, and of these the first row).
+    the one received first is kept, and of these the first row). A gate, a cap or a slot that is no number would admit
+    anything: a DataError.
     """
+    _require_terms(book)
     reasons: dict[int, tuple[Reason, str]] = {}
     _note(reasons, _number_checks(book))
     _note_offers(reasons, book.orders)
@@ -42,6 +48,17 @@ def admit(book: AuctionBook) -> tuple[AuctionBook, tuple[Rejection, ...]]:
     orders = replace(orders, offers=tighten(orders.offers)) if len(orders.id) else orders
     admitted = replace(book, orders=orders, curves=curves, limits=limits)
     return admitted, (*rejected, *rejected_curves, *rejected_limits)
+
+
+def _require_terms(book: AuctionBook) -> None:
+    """Refuse a book whose own terms say nothing."""
+    for field, value in (("slot_hours", book.slot_hours), ("price_cap", book.price_cap)):
+        if not 0.0 < value < math.inf:
+            raise DataError("auction book", field, value, "a number above 0")
+    if not math.isfinite(book.gate):
+        raise DataError("auction book", "gate", book.gate, "seconds since 1970")
+    if book.begin.tzinfo is None:
+        raise DataError("auction book", "begin", book.begin, "a time with its zone")
 
 
 def _note(reasons: dict[int, tuple[Reason, str]], checks: Iterator[Check]) -> None:
@@ -80,6 +97,7 @@ def _book_checks(book: AuctionBook) -> Iterator[Check]:
     nodes = book.limits.sensitivity.shape[1]
     yield Reason.UNKNOWN_NODE, (orders.node < 0) | (orders.node >= nodes)
     yield Reason.PAST_GATE, orders.submitted > book.gate
+    yield Reason.REVOKED, torch.isin(offers.state, torch.tensor(OVER))
     idle = (offers.lower == 0.0).all(1) & (offers.upper == 0.0).all(1) & (orders.position == 0.0).all(1)
     yield Reason.EMPTY, idle
     prices = torch.stack([orders.price_more, orders.price_less], 1).abs()

@@ -61,7 +61,7 @@ def clear(
     """
     admitted, rejections = admit(book)
     relaxation = relax(admitted, RELAXED * tolerance, previous.prices if previous else None)
-    require_feasible(relaxation)
+    require_feasible(relaxation, admitted.orders.id[admitted.orders.must_run])
     priced = price(rule, relaxation, tolerance)
     return Clearing(
         book=admitted,

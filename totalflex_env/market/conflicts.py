@@ -8,6 +8,7 @@ adds to what is too much there.
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from totalflex_env.errors import InfeasibleError
 from totalflex_env.market.patterns import answers
@@ -16,8 +17,11 @@ from totalflex_env.market.relaxation import Relaxation
 MISSED = 1e-6  # kWh or p.u.
 
 
-def require_feasible(relaxation: Relaxation) -> None:
-    """Raise an InfeasibleError that names limits, slots and orders if the relaxation could not keep a hard row."""
+def require_feasible(relaxation: Relaxation, forced_id: Tensor) -> None:
+    """Raise an InfeasibleError that names limits, slots and orders if the relaxation could not keep a hard row.
+
+    `forced_id` int64 are the ids of the orders that must run, whoever else is accepted in the relaxation.
+    """
     book, solution = relaxation.book, relaxation.solution
     unmet, beyond = solution.unmet, solution.beyond
     if float(unmet.abs().max()) <= MISSED and (not beyond.numel() or float(beyond.abs().max()) <= MISSED):
@@ -29,5 +33,5 @@ def require_feasible(relaxation: Relaxation) -> None:
     names += [f"{book.limits.name[row]} in slot {slot}" for row, slot in pushed.nonzero().tolist()]
     least, _ = answers(relaxation.patterns, nodal * relaxation.master.hard)
     forced = (nodal[book.orders.node] * least.deviation).sum(1) > MISSED
-    orders = book.orders.id[forced & book.orders.must_run].tolist()
+    orders = book.orders.id[forced & torch.isin(book.orders.id, forced_id)].tolist()
     raise InfeasibleError([*names, *(f"order {order} must run" for order in orders)])

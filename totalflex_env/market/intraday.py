@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from totalflex_env.errors import DataError
 from totalflex_env.market.rejections import Reason, Rejection
 from totalflex_env.trade_types import Orders
 from totalflex_env.units import to_micro_eur, to_mwh_integer
@@ -34,6 +35,12 @@ class Gate:
     closes: float  # seconds since 1970 (UTC); what is received later is rejected
     houses: int
     price_cap: float  # EUR/kWh, of either sign
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.closes):
+            raise DataError("gate of a slot", "closes", self.closes, "seconds since 1970")
+        if not 0.0 < self.price_cap < math.inf:
+            raise DataError("gate of a slot", "price_cap", self.price_cap, "a number above 0")
 
 
 def admit(orders: Orders, bids: Sequence[Bid], gate: Gate) -> tuple[Orders, tuple[Rejection, ...]]:

@@ -1,8 +1,9 @@
 """The clearing of one book as a kernel: pieces of bids in falling order of price, merged from the leaves to the root.
 
 What is cleared, and why this is the optimum, is told in `clearing.py`. A piece is a segment or a part of it. Its key is
-owner - price * segments: small keys are dear, and at equal prices those of the segment with the lower index. So a shift
-of prices is a shift of keys, and an order by keys needs no ties to be broken.
+owner - price * 2**bits, with as many bits as the number of segments has: small keys are dear, and at equal prices those
+of the segment with the lower index. So a shift of prices is a shift of keys, an order by keys needs no ties to be
+broken, and owner and price are read off a key without a division.
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ _RUN = 8  # keys that are sorted by insertion before runs of them are merged
 def scratch_numbers(segments: int, elements: int, houses: int) -> int:
     """Return how many int64 numbers of scratch memory a book needs: every limit may cut two pieces more."""
     return 6 * (segments + 2 * elements) + 4 * elements + houses
+
+
+@inlined
+def _bits(segments: int) -> int:
+    """How many of the lowest bits of a key tell whose piece it is."""
+    bits = 0
+    while segments >> bits:
+        bits += 1
+    return bits
 
 
 @inlined
@@ -55,13 +65,14 @@ def _pieces(quantity: Any, price: Any, pieces: Any, spare: Any) -> int:
     """Lay out the segments that are not empty as pieces [3, R] in the order of their keys; return their number."""
     keys, owners, amounts = pieces
     segments, count = len(quantity), 0
+    bits = _bits(segments)
     for segment in range(segments):
         if quantity[segment] > 0:
-            keys[count] = segment - price[segment] * segments
+            keys[count] = segment - (price[segment] << bits)
             count += 1
     _sort(keys, spare, count)
     for i in range(count):
-        owners[i] = keys[i] % segments
+        owners[i] = keys[i] & ((1 << bits) - 1)
         amounts[i] = quantity[owners[i]]
     return count
 
@@ -114,14 +125,14 @@ def _pass_element(pieces: Any, count: int, shifted: Any, places: Any, terms: Any
         most += amounts[i] * members[house[owners[i]]]
     if -limit <= flow and most <= limit:
         return count
-    segments = len(house)
+    bits = _bits(len(house))
     kept, raised, moved = 0, 0, 0
     for i in range(count):
         key, owner, amount = keys[i], owners[i], amounts[i]
         if not members[house[owner]]:
             kept = _put(pieces, kept, key, owner, amount)
             continue
-        end, price = flow + amount, (owner - key) // segments
+        end, price = flow + amount, -(key >> bits)
         for side, at in enumerate((limit, -limit)):
             if flow < at:
                 edge[2 * side + 1] = price
@@ -136,13 +147,13 @@ def _pass_element(pieces: Any, count: int, shifted: Any, places: Any, terms: Any
 
 
 @inlined
-def _balance(pieces: Any, count: int, segments: int, position: int, curve: Any, accepted: Any) -> int:
+def _balance(pieces: Any, count: int, bits: int, position: int, curve: Any, accepted: Any) -> int:
     """Serve the pieces that are worth more than what the BRP supplies; return the balance price of the book."""
     keys, owners, amounts = pieces
     brp_price, brp_quantity, brp_start = curve
     steps, end, energy = len(brp_price), position, position
     for i in range(count):
-        price, below, supply = (owners[i] - keys[i]) // segments, 0, brp_start
+        price, below, supply = -(keys[i] >> bits), 0, brp_start
         while below < steps and brp_price[below] < price:
             supply += brp_quantity[below]
             below += 1
@@ -153,7 +164,7 @@ def _balance(pieces: Any, count: int, segments: int, position: int, curve: Any, 
         end += amounts[i]
     low, high, end = -FAR, FAR, position
     for i in range(count):
-        price = (owners[i] - keys[i]) // segments
+        price = -(keys[i] >> bits)
         if end < energy:
             high = price
         end += amounts[i]
@@ -197,17 +208,17 @@ def _clear(row: int, book: Any, award: Any, scratch: Any) -> None:
     pieces, shifted = (part[0], part[1], part[2]), (part[3], part[4], part[5])
     edges = scratch[6 * room : 6 * room + 4 * elements]
     flow = scratch[6 * room + 4 * elements :]
-    count = _pieces(quantity[row], price[row], pieces, part[3])
+    count, bits = _pieces(quantity[row], price[row], pieces, part[3]), _bits(segments)
     for element in range(elements):
         behind = 0
         for place in range(houses):
             behind += fixed[row, place] * members[element, place]
-        terms = behind, limit[row, element], cap[row] * segments
+        terms = behind, limit[row, element], cap[row] << bits
         edge = edges[4 * element : 4 * element + 4]
         count = _pass_element(pieces, count, shifted, (house, members[element]), terms, edge)
     accepted[row, :] = 0
     curve = brp_price[row], brp_quantity[row], brp_start[row]
-    balance = _balance(pieces, count, segments, position[row], curve, accepted[row])
+    balance = _balance(pieces, count, bits, position[row], curve, accepted[row])
     for place in range(houses):
         flow[place], grid_price[row, place] = fixed[row, place], balance
     for segment in range(segments):

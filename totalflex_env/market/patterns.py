@@ -201,7 +201,7 @@ def _leveled(bucket: Bucket, offers: FlexOfferBatch, ends: Tensor, cut: Tensor, 
         level_upper=two(endless, high),
         default=lower,
     )
-    offset = two(torch.where(cut, bucket.offset, bucket.offset), more)
+    offset = two(bucket.offset, more)
     slot = bucket.slot.repeat_interleave(2, dim=1)
     return replace(bucket, slot=slot, lower=lower, offset=offset, free=able_of(parts))
 

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     OUTSIDE_DAY = "the profile may end after the last slot of the day"
     UNKNOWN_NODE = "the node is none of the grid"
     PAST_GATE = "received after the gate"
+    REVOKED = "the flex-offer was canceled or has come to its end"
     DUPLICATE = "the same order has been received before"
     IDENTITY_REUSED = "the identity belongs to another order"
     PRICE_ABOVE_CAP = "a price is larger than the cap"

@@ -111,13 +111,13 @@ def _balanced(
     seen = torch.cat([torch.ones(slots, limits.sensitivity.shape[1]).double(), limits.sensitivity[rows.limit]])
     slot = torch.cat([torch.arange(slots), rows.slot])
 
-    def answered(duals: Tensor) -> tuple[Prices, SmoothAnswer]:
-        limit = torch.zeros_like(limits.base).index_put(place, duals[slots:], accumulate=True)
-        prices = make_prices(limits, duals[:slots], limit)
-        return prices, smooth_answer(patterns, prices.nodal, width)
+    asked: list[tuple[Prices, SmoothAnswer]] = []
 
     def excess(duals: Tensor) -> tuple[Tensor, Tensor]:
-        answer = answered(duals)[1]
+        limit = torch.zeros_like(limits.base).index_put(place, duals[slots:], accumulate=True)
+        prices = make_prices(limits, duals[:slots], limit)
+        answer = smooth_answer(patterns, prices.nodal, width)
+        asked[:] = [(prices, answer)]
         supplied, rise = _supply(book.curves, duals[:slots], width)
         value = limits.base + limits.sensitivity @ answer.change
         slope = np.zeros((len(slot), len(slot)))
@@ -131,7 +131,7 @@ def _balanced(
     met = MET * max(float(book.orders.position.abs().sum()) / slots, 1e-3)
     bounds = torch.cat([-far, low]), torch.cat([far, high])
     duals = balance(excess, start, met, bounds, REACH * width).price
-    return duals, *answered(duals)
+    return duals, *asked[0]
 
 
 def _supply(curves: StepCurves, price: Tensor, width: float) -> tuple[Tensor, Tensor]:

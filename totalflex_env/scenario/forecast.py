@@ -74,7 +74,10 @@ def _outlook(actual: Scenario, expected: Scenario, slot: int, stop: int, config:
 
     Production stays between nothing and twice the expectation: what is dark stays dark.
     """
-    error, spot = config.forecast, actual.spot[:, slot:stop]
+    error, spot, begin = config.forecast, actual.spot[:, slot:stop], max(slot - 1, 0)
+
+    def between(low: Tensor, high: Tensor) -> Tensor:
+        return high[:, begin:stop] - low[:, begin:stop]  # no column that is not asked for
 
     def carry(truth: Tensor, guess: Tensor, memory_h: float) -> Tensor:
         return _carry(truth, guess, slot, stop, _fade(guess, slot, stop, memory_h))
@@ -83,8 +86,9 @@ def _outlook(actual: Scenario, expected: Scenario, slot: int, stop: int, config:
         return torch.minimum(carry(truth, guess, memory_h).clamp(min=0.0), 2.0 * guess[:, slot:stop])
 
     held = _fade_by_period(actual.spot, slot, stop, config)
-    above = _carry(actual.up - actual.spot, expected.up - expected.spot, slot, stop, held)
-    below = _carry(actual.spot - actual.down, expected.spot - expected.down, slot, stop, held)
+    rest = slot - begin, stop - begin, held
+    above = _carry(between(actual.spot, actual.up), between(expected.spot, expected.up), *rest)
+    below = _carry(between(actual.down, actual.spot), between(expected.down, expected.spot), *rest)
     lowest = 0.0 if config.market.imbalance == "two_price" else -torch.inf  # a single price lies on either side of spot
     return SlotForecast(
         base_kwh=carry(actual.base_kwh, expected.base_kwh, error.load.memory_h).clamp(min=0.0),

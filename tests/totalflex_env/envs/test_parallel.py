@@ -7,7 +7,9 @@ from gymnasium.error import ResetNeeded
 import totalflex_env
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
+from totalflex_env.envs.names import agent
 from totalflex_env.envs.parallel import TotalFlexParallelEnv, parallel_env
+from totalflex_env.envs.spaces import rule
 from totalflex_env.errors import ConfigError, DataError
 
 
@@ -17,7 +19,7 @@ def tiny() -> TotalFlexParallelEnv:
 
 
 def still(env: TotalFlexParallelEnv) -> dict[str, np.ndarray]:
-    return {name: np.zeros(env.action_space(name).shape, np.float32) for name in env.agents}
+    return {name: rule(agent(name).role) for name in env.agents}
 
 
 def test_the_package_offers_both_interfaces() -> None:

@@ -8,9 +8,10 @@ import torch
 
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
-from totalflex_env.engine.roles import ScriptedPolicy, action, neutral
+from totalflex_env.engine.roles import Role, ScriptedPolicy, action, neutral
 from totalflex_env.envs import worlds
 from totalflex_env.envs.sb3 import TotalFlexVecEnv, make_vec_env
+from totalflex_env.envs.spaces import rule
 from totalflex_env.errors import MissingExtraError
 
 # Two hours of the street, from 16:00 on.
@@ -22,8 +23,8 @@ def config() -> EnvConfig:
     return config_files.load(EnvConfig, "street", "env", TWO_HOURS)
 
 
-def still(env: TotalFlexVecEnv) -> np.ndarray:
-    return np.zeros((env.num_envs, *env.action_space.shape), np.float32)
+def still(env: TotalFlexVecEnv, role: Role = "aggregator") -> np.ndarray:
+    return np.tile(rule(role), (env.num_envs, 1))
 
 
 def test_all_rows_end_together_by_truncation_and_begin_again_in_the_same_step(config: EnvConfig) -> None:
@@ -77,7 +78,7 @@ def test_the_role_reward_is_the_money_of_the_role(config: EnvConfig) -> None:
     simulator = worlds.make_simulator(config, torch.float64)
     now = simulator.reset([1, 2])
     street.reset()
-    _, rewards, _, _ = street.step(still(street))
+    _, rewards, _, _ = street.step(still(street, "prosumer"))
     _, outcome = simulator.step(action(now, neutral(now.params, 2)))
     assert street.num_envs == 2 * 13
     np.testing.assert_allclose(rewards.reshape(2, 13), outcome.rewards.prosumer.numpy(), atol=1e-12)
@@ -86,14 +87,14 @@ def test_the_role_reward_is_the_money_of_the_role(config: EnvConfig) -> None:
 def test_houses_may_learn_from_the_system_cost_too() -> None:
     tiny = make_vec_env("tiny", num_envs=2, role="prosumer", reward="system")
     tiny.reset()
-    _, rewards, _, infos = tiny.step(still(tiny))
+    _, rewards, _, infos = tiny.step(still(tiny, "prosumer"))
     np.testing.assert_allclose(rewards, [-info["cost_eur"] for info in infos], rtol=1e-6)
 
 
 def test_each_slot_counts_its_own_cut_actions() -> None:
     tiny = make_vec_env("tiny", num_envs=2, role="prosumer")
     tiny.reset()
-    actions = still(tiny)
+    actions = still(tiny, "prosumer")
     actions[1] = [2.0, -2.0]
     actions[2, 0] = 9.0
     assert [info["action_clipped"] for info in tiny.step(actions)[3]] == [0, 2, 1, 0]

@@ -45,6 +45,7 @@ def test_a_path_and_overrides_are_taken(capsys: pytest.CaptureFixture[str], tmp_
         (["tiny", "--seed", "-1"], "seed = -1: expected a whole number"),
         (["tiny", "--seed", "two"], "seed = two: expected a whole number"),
         (["tiny", "--devices.toaster.count=1"], "devices.toaster"),
+        (["tiny", "--fill", "zeros"], "recorded.fill = zeros: expected 'none', 'previous', 'interpolate' or 'drop'"),
     ],
 )
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:

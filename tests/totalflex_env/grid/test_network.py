@@ -91,6 +91,10 @@ def voltage_dependent(net: Any) -> None:
     net.load.loc[1, "const_z_q_percent"] = 20.0
 
 
+def upside_down(net: Any) -> None:
+    net.bus["min_vm_pu"], net.bus["max_vm_pu"] = [0.9, 0.9, 0.9, 1.1], [1.1, 1.1, float("nan"), 0.9]
+
+
 def three_windings(net: Any) -> None:
     buses = [pp.create_bus(net, kv) for kv in (110.0, 20.0, 10.0)]
     pp.create_transformer3w(net, *buses, "63/25/38 MVA 110/20/10 kV", name="triple")
@@ -113,6 +117,10 @@ REFUSED = {
     "no rating": (set_value("trafo", "sn_mva", float("nan")), ["trafo 0 (transformer), sn_mva = nan"]),
     "no resistance": (set_value("line", "r_ohm_per_km", float("nan")), ["line 0 (cable 0), r_ohm_per_km = nan"]),
     "no phase shift": (set_value("trafo", "shift_degree", float("nan")), ["trafo 0 (transformer), shift_degree = nan"]),
+    "no nominal voltage": (set_value("bus", "vn_kv", float("nan")), ["bus 0 (medium voltage), vn_kv = nan"]),
+    "no source voltage": (set_value("ext_grid", "vm_pu", float("nan")), ["ext_grid 0, vm_pu = nan"]),
+    "no power of a load": (set_value("load", "p_mw", float("nan")), ["load 0 (house 0), p_mw = nan"]),
+    "limits upside down": (upside_down, ["bus 3 (house 1)", "1.1 to 0.9", "not above the upper"]),
     "zero length": (set_value("line", "length_km", 0.0), ["line 0 (cable 0), length_km = 0.0"]),
     "voltage-dependent load": (voltage_dependent, ["load 1 (house 1)", "constant power"]),
 }

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 import torch
 
 from totalflex_env.batch import concatenate_rows
+from totalflex_env.errors import DataError
 from totalflex_env.market import book as books
 from totalflex_env.market.admission import admit
 from totalflex_env.market.auction import clear
 from totalflex_env.market.book import AuctionBook, FlexOrders
 from totalflex_env.market.rejections import Reason
+from totalflex_env.trade_types import OfferState
 
 NAN = float("nan")
 
@@ -54,6 +57,8 @@ CASES: list[tuple[dict[str, object], Reason]] = [
     ({"node": 3}, Reason.UNKNOWN_NODE),
     ({"node": -1}, Reason.UNKNOWN_NODE),
     ({"submitted": 1.0}, Reason.PAST_GATE),
+    ({"state": int(OfferState.CANCELED)}, Reason.REVOKED),
+    ({"state": int(OfferState.EXECUTED)}, Reason.REVOKED),
     ({"upper": [0.0, 0.0], "total_upper": 0.0}, Reason.EMPTY),
     ({"price_more": -200.5, "price_less": 200.5}, Reason.PRICE_ABOVE_CAP),
     ({"price_more": -2.0, "price_less": 1.0}, Reason.PRICES_NOT_CONVEX),
@@ -143,3 +148,20 @@ def test_an_empty_book_clears(good: AuctionBook) -> None:
     book = replace(nobody, orders=replace(nobody.orders, submitted=nobody.orders.submitted + 1.0))
     cleared = clear(book)
     assert len(cleared.rejections) == 3 and cleared.allocation.cost == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"gate": NAN}, "gate = nan: expected seconds since 1970"),
+        ({"price_cap": NAN}, "price_cap = nan: expected a number above 0"),
+        ({"price_cap": -1.0}, "price_cap = -1.0: expected a number above 0"),
+        ({"slot_hours": 0.0}, "slot_hours = 0.0: expected a number above 0"),
+        ({"begin": datetime(2024, 1, 22)}, "expected a time with its zone"),
+    ],
+)
+def test_a_book_whose_terms_say_nothing_is_refused(good: AuctionBook, changed: dict[str, Any], said: str) -> None:
+    """With a gate or a cap that is no number every order would be in time and cheap enough."""
+    with pytest.raises(DataError) as refused:
+        admit(replace(good, **changed))
+    assert said in str(refused.value)

@@ -14,7 +14,7 @@ from totalflex_env.batch import concatenate_rows, equal, take_rows
 from totalflex_env.errors import InfeasibleError
 from totalflex_env.market import book as books
 from totalflex_env.market.auction import clear
-from totalflex_env.market.book import AuctionBook, FlexOrders, StepCurves, element_limits
+from totalflex_env.market.book import AuctionBook, FlexOrders, GridLimits, StepCurves, element_limits
 from totalflex_env.market.price_rules import PriceRule
 from totalflex_env.market.prices import causes, explain, label
 from totalflex_env.market.rejections import Reason
@@ -117,6 +117,18 @@ def test_an_infeasible_book_is_explained_and_never_relaxed_silently(market: Any)
     ).allocation.cost == pytest.approx(85.0)
 
 
+@pytest.mark.parametrize("rule", list(PriceRule))
+def test_what_only_a_mixture_of_starts_could_keep_is_infeasible_too(market: Any, rule: PriceRule) -> None:
+    """3 kWh run in one slot or the other, and 2 fit: half of each would keep the limit, a whole start does not."""
+    offers = market.offers([[3.0], [1.0]], [[3.0], [1.0]], [(0, 1), (0, 1)])
+    orders = books.must_run(offers, torch.tensor([0, 1]), 2, market.prices(0.0, 0.0), market.prices(0.0, 0.0))
+    orders = replace(orders, position=torch.zeros(2, 2, dtype=torch.float64))
+    behind, base = torch.tensor([[1.0, 0.0, 0.0]]), torch.zeros(1, 2, dtype=torch.float64)
+    limits = element_limits(("line",), behind, base, torch.full_like(base, 2.0), torch.inf)
+    with pytest.raises(InfeasibleError, match=r"line in slot [01]; order 0 must run$"):
+        clear(market.book(orders, [[0.1, 0.1]] * 2, 50.0, limits), rule, 1e-9)
+
+
 def test_energy_that_the_balance_cannot_provide_is_explained(market: Any) -> None:
     offers = market.offers([[3.0]], [[3.0]], [(0, 0)])
     orders = books.must_run(offers, torch.tensor([0]), 1, market.prices(0.0), market.prices(0.0))
@@ -182,3 +194,59 @@ def test_reverse_flow_is_limited_like_flow(market: Any) -> None:
     assert float(cleared.allocation.value) == pytest.approx(-3.0)
     assert float(cleared.prices.limit) < 0.0
     assert float(cleared.payments.order) >= -1e-9
+
+
+@pytest.mark.parametrize("rule", list(PriceRule))
+@pytest.mark.parametrize(("gain", "accepted"), [(20.0, [False, False, False]), (200.0, [True, True, True])])
+def test_a_grandchild_counts_for_its_own_volume_alone(
+    market: Any, rule: PriceRule, gain: float, accepted: list[bool]
+) -> None:
+    """A chain of three: the last gains 20 or 200 EUR less 20 for its energy, the two above lose 50 and 5 without it."""
+    orders = one_slot(market, [10.0, 5.0, 1.0], [0.0] * 3, [150.0, 95.0, gain], whole=True)
+    orders = replace(orders, parent=torch.tensor([-1, 0, 1]))
+    book = replace(market.book(orders, [[0.0]], 0.0), curves=selling(20.0, 20.0))
+    assert clear(book, rule, 1e-9).allocation.accepted.tolist() == accepted
+
+
+def test_lines_and_transformers_keep_their_own_ratings(market: Any) -> None:
+    """8 and 6 kWh are wanted behind a line that carries 4 and elsewhere, the transformer carries 9: 4 and 5 pass."""
+    orders = one_slot(market, [8.0, 6.0], [-0.9, -0.6], [0.0, 0.0])
+    orders = replace(orders, node=torch.tensor([1, 0]))
+    behind, base = torch.tensor([[0.0, 1.0, 0.0], [1.0, 1.0, 1.0]]), torch.zeros(2, 1, dtype=torch.float64)
+    rating = torch.tensor([[4.0], [9.0]], dtype=torch.float64)
+    limits = element_limits(("line", "transformer"), behind, base, rating, 5.0)
+    cleared = clear(market.book(orders, [[0.1, 0.1]], 50.0, limits), tolerance=1e-9)
+    assert cleared.allocation.energy.flatten().tolist() == pytest.approx([4.0, 5.0])
+    assert cleared.prices.limit.flatten().tolist() == pytest.approx([0.3, 0.5])
+
+
+def test_upper_and_lower_voltage_limits_bind_in_one_slot(market: Any) -> None:
+    """Sun lifts node 0 above its band while load pulls node 1 below: more is consumed there and less here."""
+    offers = market.offers([[0.0], [0.0]], [[5.0], [5.0]], [(0, 0), (0, 0)], default=[[0.0], [5.0]])
+    orders = books.must_run(offers, torch.tensor([0, 1]), 1, market.prices(0.2, 0.2), market.prices(0.2, 0.2))
+    one, endless = torch.ones(2, 1, dtype=torch.float64), torch.full((2, 1), torch.inf, dtype=torch.float64)
+    limits = GridLimits(
+        name=("node 0", "node 1"),
+        voltage=torch.tensor([True, True]),
+        sensitivity=torch.tensor([[-0.01, 0.0, 0.0], [0.0, -0.01, 0.0]], dtype=torch.float64),
+        base=torch.tensor([[1.08], [0.93]], dtype=torch.float64),
+        lower=0.95 * one,
+        upper=1.05 * one,
+        fall=endless,
+        rise=endless,
+        cap=100.0 * one,
+    )
+    cleared = clear(market.book(orders, [[0.1, 0.1]], 50.0, limits), tolerance=1e-9)
+    assert cleared.allocation.energy.flatten().tolist() == pytest.approx([3.0, 3.0])
+    assert cleared.allocation.value.flatten().tolist() == pytest.approx([1.05, 0.95])
+    assert cleared.prices.limit[0] > 0.0 > cleared.prices.limit[1]
+    assert cleared.prices.nodal[0] < 0.1 < cleared.prices.nodal[1]
+
+
+def test_awards_stay_when_the_same_book_is_cleared_again(market: Any) -> None:
+    """EMHASS changes between plans of equal cost from run to run; a second clearing begins where the first ended."""
+    orders = one_slot(market, [6.0, 6.0, 6.0], [0.0] * 3, [300.0] * 3, whole=True)
+    book = replace(market.book(orders, [[0.0]], 0.0), curves=selling(6.0, 20.0))
+    first = clear(book, tolerance=1e-9)
+    again = clear(book, tolerance=1e-9, previous=first)
+    assert equal(first.allocation, again.allocation)

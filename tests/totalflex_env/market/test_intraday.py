@@ -8,6 +8,7 @@ from itertools import permutations
 import pytest
 import torch
 
+from totalflex_env.errors import DataError
 from totalflex_env.market.clearing import clear
 from totalflex_env.market.intraday import Bid, Gate, admit
 from totalflex_env.market.rejections import Reason
@@ -85,3 +86,9 @@ def test_of_one_identity_the_first_received_stays_and_the_order_of_bids_does_not
         assert len(rejected) == 2
         books.append((book.quantity.tolist(), book.price.tolist(), book.house.tolist()))
     assert all(book == books[0] for book in books) and books[0][2] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("closes", "cap", "field"), [(float("nan"), 4.0, "closes"), (0.0, float("nan"), "price_cap")])
+def test_a_gate_that_is_no_number_is_refused(closes: float, cap: float, field: str) -> None:
+    with pytest.raises(DataError, match=field):
+        Gate(closes=closes, houses=2, price_cap=cap)

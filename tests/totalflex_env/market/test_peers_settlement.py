@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from totalflex_env.config import EnvConfig
+from totalflex_env.config_files import load
+from totalflex_env.errors import ConfigError
 from totalflex_env.market.delivery import RULES, delivered
 from totalflex_env.market.imbalance import imbalances
 from totalflex_env.market.settlement import Bookings, Statement, book, ledger, residual
@@ -66,6 +69,12 @@ def test_goflex_fman_a_small_miss_does_not_lose_the_whole_payment(params: Params
     """All or nothing with a tolerance jumps; the default rule pays what was delivered."""
     missed = replace(kept(-2), metered=kept(-2).metered + torch.tensor([[1, 0, 0]]))
     assert int(flexibility(book(params, missed))[0, 0] - flexibility(book(params, kept(-2)))[0, 0]) in (0, 1)
+
+
+def test_goflex_fman_a_fee_of_ten_million_is_refused() -> None:
+    """FMAN's imbalance fee is `10e6` by default where its comment says 10 EUR/kWh."""
+    with pytest.raises(ConfigError, match=r"non_delivery_price = 10000000\.0"):
+        load(EnvConfig, "tiny", "env", ["--market.non_delivery_price=10e6"])
 
 
 @pytest.mark.parametrize("award", [-2, 2])

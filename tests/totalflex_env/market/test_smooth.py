@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from totalflex_env.flexoffer.newton import balance
 from totalflex_env.market import relaxation
 from totalflex_env.market.admission import admit
 from totalflex_env.market.book import AuctionBook
@@ -75,6 +76,21 @@ def test_smooth_prices_prove_nearly_the_optimum(random_book: MakeBook) -> None:
     assert begun.total <= optimum + 1e-6
     assert optimum - begun.total < 0.1 * (optimum - before)
     assert set(some.order.tolist()) >= set(book.orders.id.argsort()[book.orders.must_run].tolist())
+
+
+def test_the_search_ends_where_it_asked_last() -> None:
+    """`smooth_start` takes the answers that belong to the prices from there."""
+    asked = []
+
+    def excess(price: Tensor) -> tuple[Tensor, Tensor]:
+        asked.append(price)
+        return torch.tensor([1.0, -4.0]) - price.atan() * 3.0, torch.diag(-3.0 / (1.0 + price.square()))
+
+    for bounds in (None, (torch.tensor([-0.1, -0.5]), torch.tensor([0.1, 9.0]))):
+        found = balance(excess, torch.zeros(2), 1e-9, bounds)
+        assert found.steps > 0 and torch.equal(asked[-1], found.price)
+        asked.clear()
+        assert balance(excess, found.price, 1e-3, bounds).steps == 0 and torch.equal(asked[-1], found.price)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
