@@ -163,11 +163,11 @@ class Zone(Family[Rooms, Warmth, Envelope]):
         """
         idle, effect = self.idle(state, habits, slot), self.effect(habits.outdoors[:, slot])
         at_rest = torch.stack([idle.air, idle.mass])
-        floors, ceilings = (zone_guard.needs(self.kept, guard, at_rest, self.by_heat, slot) / effect).unbind(dim=1)
+        floor, ceiling = zone_guard.needs(self.kept, guard, at_rest, self.by_heat, slot)
         heating = effect > 0.0
-        least, most = torch.where(heating, floors, ceilings), torch.where(heating, ceilings, floors)
-        lower = torch.minimum(least.amax(dim=0).clamp(min=0.0), self.power_kwh)
-        upper = torch.maximum(torch.minimum(most.amin(dim=0), self.power_kwh), lower)
+        least, most = torch.where(heating, floor, ceiling) / effect, torch.where(heating, ceiling, floor) / effect
+        lower = torch.minimum(least.clamp(min=0.0), self.power_kwh)
+        upper = torch.maximum(torch.minimum(most, self.power_kwh), lower)
         thermostat = (habits.setpoint[:, slot] - idle.air) / (self.by_heat[0] * effect)
         return Range(lower, upper, torch.minimum(torch.maximum(thermostat, lower), upper))
 

@@ -10,10 +10,13 @@ kept^k (air, mass) + what weather and power bring, so each of these slots asks f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from totalflex_env.compiled import inlined
+from totalflex_env.kernels import kernel
 from totalflex_env.units import SLOTS_PER_DAY
 
 LOOK_AHEAD = SLOTS_PER_DAY
@@ -28,28 +31,51 @@ class Envelope:
     drive: Tensor  # [B, T, 2, 2, n] kelvin that a slot at full power brings, by side, to air and mass
 
 
-def needs(kept: Tensor, guard: Envelope, idle: Tensor, lift: Tensor, slot: int) -> Tensor:
-    """Return the energies [K, 2, ..., B, n] kWh in `slot` that both sides ask for in each of the K slots from it on.
+def needs(kept: Tensor, guard: Envelope, idle: Tensor, lift: Tensor, slot: int) -> tuple[Tensor, Tensor]:
+    """Return the most heat [..., B, n] kWh in `slot` that the lower side asks for in any slot ahead, and the least
+    that the upper side leaves.
 
     `idle` [2, ..., B, n] is air and mass after the slot without energy, `lift` [2, n] what a kWh of heat adds to them,
     `kept` [2, 2, n] what they keep.
     """
-    end = min(slot + LOOK_AHEAD, guard.band.shape[1])
-    from_air, from_mass = (kept[:, part].reshape(2, *[1] * (idle.dim() - 1), -1) for part in (0, 1))
-    state, airs, lifts = idle[:, None], [idle[0].expand(2, *idle.shape[1:])], [lift[0]]
+    rows = idle.shape[1:-1].numel()
+    asked = idle.new_empty(rows, 2, idle.shape[-1])
+    air, mass = idle.reshape(2, rows, -1).unbind()
+    inputs = (guard.band, guard.drive, kept, lift, air, mass)
+    _needs([part.contiguous() for part in inputs], [asked], 0, [slot, LOOK_AHEAD])
+    return asked[:, 0].reshape(idle.shape[1:]), asked[:, 1].reshape(idle.shape[1:])
+
+
+@kernel
+def _needs(rows: Any, inputs: Any, outputs: Any, scratch: Any, numbers: Any) -> None:
+    band, asked = inputs[0], outputs[0]
+    end = min(numbers[0] + numbers[1], band.shape[1])
+    for row in range(rows[0], rows[1], rows[2]):
+        for n in range(asked.shape[2]):
+            for side in range(2):
+                asked[row, side, n] = _asked((row, row % len(band), side, n), inputs, numbers[0], end)
+
+
+@inlined
+def _asked(place: tuple[int, int, int, int], inputs: Any, slot: int, end: int) -> float:
+    """The heat that one side of a zone asks for: the most of the lower one, 0, and the least of the upper one, 1."""
+    row, day, side, n = place
+    band, drive, kept, lift, airs, masses = inputs
+    air, mass, by_air, by_mass = airs[row, n], masses[row, n], lift[0, n], lift[1, n]
+    asked = (band[day, slot, side, n] - air) / by_air
     for t in range(slot + 1, end):
-        drive = guard.drive[:, t].permute(2, 1, 0, 3)
-        drive = drive.reshape(2, 2, *[1] * (idle.dim() - 3), *drive.shape[2:])
-        state = torch.addcmul(torch.addcmul(drive, from_air, state[0]), from_mass, state[1])
-        lift = (kept * lift).sum(dim=1)
-        airs.append(state[0])
-        lifts.append(lift[0])
-    band = guard.band[:, slot:end].permute(1, 2, 0, 3)
-    band = band.reshape(*band.shape[:2], *[1] * (idle.dim() - 3), *band.shape[2:])
-    needed: Tensor = (band - torch.stack(airs)) / torch.stack(lifts).reshape(
-        -1, *[1] * (band.dim() - 2), lift.shape[-1]
-    )
-    return needed
+        brought = drive[day, t, side]
+        air, mass = (
+            brought[0, n] + kept[0, 0, n] * air + kept[0, 1, n] * mass,
+            brought[1, n] + kept[1, 0, n] * air + kept[1, 1, n] * mass,
+        )
+        by_air, by_mass = (
+            kept[0, 0, n] * by_air + kept[0, 1, n] * by_mass,
+            kept[1, 0, n] * by_air + kept[1, 1, n] * by_mass,
+        )
+        heat = (band[day, t, side, n] - air) / by_air
+        asked = max(asked, heat) if side == 0 else min(asked, heat)
+    return asked  # type: ignore[no-any-return]
 
 
 def directions(kept: Tensor, slots: int) -> Tensor:

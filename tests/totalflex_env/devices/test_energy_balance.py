@@ -139,10 +139,8 @@ def test_a_tank_gives_what_is_drawn(seed: int) -> None:
 def asked(family: Zone, state: Warmth, habits: Rooms, guard: Envelope, slot: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The energy [1, n] kWh asked for by the side at which power works, and that from which the other side suffers."""
     idle, effect = family.idle(state, habits, slot), family.effect(habits.outdoors[:, slot])
-    sides = needs(family.kept, guard, torch.stack([idle.air, idle.mass]), family.by_heat, slot) / effect
-    floors, ceilings = sides.unbind(dim=1)
-    least, most = torch.where(effect > 0.0, floors, ceilings), torch.where(effect > 0.0, ceilings, floors)
-    return least.amax(dim=0), most.amin(dim=0)
+    floor, ceiling = needs(family.kept, guard, torch.stack([idle.air, idle.mass]), family.by_heat, slot)
+    return torch.where(effect > 0.0, floor, ceiling) / effect, torch.where(effect > 0.0, ceiling, floor) / effect
 
 
 @pytest.mark.parametrize("kind", [HeavyHouseConfig(count=2), HotWaterConfig(count=2), OfficeConfig(count=1)])
