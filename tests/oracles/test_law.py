@@ -143,9 +143,9 @@ def quick() -> list[Policy]:
 
 
 def test_no_policy_costs_less_than_the_bound() -> None:
-    """Every causal baseline and random policies on a house."""
+    """Every causal baseline and random policies on a house, one day; ten more below, which take minutes."""
     here = world("house")
-    nobody_beats_the_bound(here, draw(here, range(300, 303)), [*map(catalog.make, catalog.POLICIES), *quick()])
+    nobody_beats_the_bound(here, draw(here, [300]), [*map(catalog.make, catalog.POLICIES), *quick()])
 
 
 @pytest.mark.slow
