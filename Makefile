@@ -1,7 +1,7 @@
 # make demo: train the quickstart policy and compare it with the baselines.   make test: everything a change must pass.
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-EXTRAS ?= grid,train,milp,ray,torchrl,bridge,bench,dev
+EXTRAS ?= grid,train,milp,gurobi,ray,torchrl,bridge,bench,dev
 PYTEST_FLAGS ?= -n auto
 SUDO ?= $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := $(VENV)/bin

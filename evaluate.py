@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from baselines import catalog, foresight, rolling
 from baselines.account import Account, account
+from baselines.solver import SolverName
 from policies import checkpoint
 from policies.config import EvaluateConfig, environment
 from policies.ledger import Ledger
@@ -51,6 +52,7 @@ class Task:
     name: str  # in tables
     policy: str  # name of a baseline, or path of a policy folder
     seeds: tuple[int, ...]
+    solver: SolverName
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -152,11 +154,11 @@ def policy_name(policy: str) -> str:
     return path.parent.name if path.name == "policy" and is_folder(policy) else path.name
 
 
-def make(policy: str) -> Policy:
-    """Return the policy of that folder, or the baseline of that name."""
+def make(policy: str, solver: SolverName = "highs") -> Policy:
+    """Return the policy of that folder, or the baseline of that name; `solver` is that of those that optimise."""
     if is_folder(policy):
         return checkpoint.load(Path(policy))[0]
-    return catalog.make(policy)
+    return catalog.make(policy, solver=solver)
 
 
 def scenario_hash(env: EnvConfig) -> str:
@@ -171,8 +173,8 @@ def try_all(config: EvaluateConfig, env: EnvConfig, names: dict[str, str], ledge
     What is finished is kept in the ledger, so that a run that is interrupted can go on.
     """
     slow = [name for name in names if names[name] in {ROLLING, FORESIGHT}]
-    tasks = [Task(env, name, names[name], (seed,)) for name in slow for seed in config.days]
-    tasks += [Task(env, name, names[name], tuple(config.days)) for name in names if name not in slow]
+    tasks = [Task(env, name, names[name], (seed,), config.solver) for name in slow for seed in config.days]
+    tasks += [Task(env, name, names[name], tuple(config.days), config.solver) for name in names if name not in slow]
     parts: dict[str, list[Results]] = {name: [] for name in names}
     with workers(config.processes) as spread, tqdm(total=len(names) * len(config.days), unit="day") as bar:
         known = {task: found for task in tasks if (found := ledger.find(repr(task), task.seeds)) is not None}
@@ -192,18 +194,18 @@ def run(task: Task) -> Results:
     """Run one task in this process."""
     here = world(task.env)
     if task.policy == FORESIGHT:
-        return foresee(here, task.seeds)
-    policy = make(task.policy)
+        return foresee(here, task.seeds, task.solver)
+    policy = make(task.policy, task.solver)
     results = try_policy(here, task.seeds, policy)
     if not isinstance(policy, rolling.RollingMilp) or policy.day_ahead is None:
         return results
     return replace(results, program=first_plans(here.params, policy.nominated, policy.day_ahead))
 
 
-def foresee(world: World, seeds: Sequence[int]) -> Results:
+def foresee(world: World, seeds: Sequence[int], solver: SolverName) -> Results:
     """Return what perfect foresight does: its plans, replayed in the engine."""
     episode = draw(world, seeds)
-    found = catalog.foresight(world.params, episode)
+    found = catalog.foresight(world.params, episode, solver)
     proved = found.planned_cost_eur.numpy(), found.bound_eur.numpy(), found.mip_gap.numpy()
     program = as_program(world.params, proved, account(world.params, episode.actual, found.energy_kwh))
     seconds = found.seconds.numpy() / episode.actual.spot.shape[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from baselines.default_schedule import DefaultSchedule
 from baselines.flex_offers import FlexOfferPipeline
@@ -14,11 +15,14 @@ from totalflex_env.types import Episode, Params, Policy
 MUTATIONS = 20
 """Of a schedule of flex-offers that evolves."""
 
+ROLLING = "rolling_milp"
+
 SOLVER_LIBRARIES = ("linopy", "highspy", "scipy", "xarray")
 
 try:
     from baselines import foresight as _foresight
-    from baselines.rolling import RollingMilp
+    from baselines import rolling as _rolling
+    from baselines.solver import SolverName
 
     _missing = ""
 except ModuleNotFoundError as error:  # the solver is an extra; all other baselines work without it
@@ -27,9 +31,9 @@ except ModuleNotFoundError as error:  # the solver is an extra; all other baseli
     _missing = error.name
 
 
-def _rolling_milp() -> Policy:
+def _rolling_milp(solver: SolverName = "highs") -> Policy:
     _need_solver()
-    return RollingMilp()
+    return _rolling.RollingMilp(replace(_rolling.EFFORT, solver=solver))
 
 
 def _flex_offers_evolved() -> Policy:
@@ -42,21 +46,24 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "timer": Timer,
     "flex_offers": FlexOfferPipeline,
     "flex_offers_evolved": _flex_offers_evolved,
-    "rolling_milp": _rolling_milp,
+    ROLLING: _rolling_milp,
 }
 
 
-def make(name: str, file: str = "baselines") -> Policy:
-    """Return a new policy; `file` is where the name was written, for the error message."""
+def make(name: str, file: str = "baselines", solver: SolverName = "highs") -> Policy:
+    """Return a new policy; `file` is where the name was written, for the error message.
+
+    `solver` is that of the policies that optimise.
+    """
     if name not in POLICIES:
         raise ConfigError(file, "policy", name, f"one of {', '.join(POLICIES)}")
-    return POLICIES[name]()
+    return _rolling_milp(solver) if name == ROLLING else POLICIES[name]()
 
 
-def foresight(params: Params, episode: Episode) -> _foresight.ForesightPlan:
+def foresight(params: Params, episode: Episode, solver: SolverName = "highs") -> _foresight.ForesightPlan:
     """Return the cheapest plans for all rows of `episode`, known in advance, with their replay and a bound."""
     _need_solver()
-    return _foresight.foresight(params, episode)
+    return _foresight.foresight(params, episode, replace(_foresight.EFFORT, solver=solver))
 
 
 def _need_solver() -> None:

@@ -11,6 +11,17 @@ from torch import Tensor
 from baselines.conflict import explain
 from baselines.program import Program, Task, assemble
 from baselines.solver import Array, Conflict, Effort, Solution, Solver
+from totalflex_env.errors import MissingExtraError
+from totalflex_env.linear_types import LinearBlock
+
+try:
+    from baselines.gurobi import GurobiSolver
+
+    _gurobi = True
+except ModuleNotFoundError as error:  # Gurobi is a choice; without it there is HiGHS
+    if error.name != "gurobipy":
+        raise
+    _gurobi = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,7 @@ class Planner:
 
     def __init__(self, effort: Effort) -> None:
         self.effort = effort
-        self._solver: Solver | None = None
+        self._solver: Solver | GurobiSolver | None = None
 
     def plan(self, task: Task, previous: Plan | None = None) -> Plan:
         """Return the best plan that the effort allows; of equally good ones, one near the `previous` plan.
@@ -43,7 +54,7 @@ class Planner:
         """
         program = assemble(task)
         if self._solver is None or not self._solver.fits(program.block):
-            self._solver = Solver(program.block)
+            self._solver = make_solver(program.block, self.effort)
         else:
             self._solver.update(program.block)
         try:
@@ -52,6 +63,15 @@ class Planner:
             raise explain(program, task.params, conflict.rows, conflict.columns) from conflict
         energy = energies(program, torch.from_numpy(solution.value), len(task.params.house))
         return Plan(energy, energy.sum(dim=1) + program.fixed_kwh, solution)
+
+
+def make_solver(block: LinearBlock, effort: Effort) -> Solver | GurobiSolver:
+    """Return the solver that the effort names, a MissingExtraError if it is not installed."""
+    if effort.solver == "highs":
+        return Solver(block)
+    if not _gurobi:
+        raise MissingExtraError("gurobipy", "gurobi")
+    return GurobiSolver(block)
 
 
 def energies(program: Program, value: Tensor, devices: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import highspy
 import linopy
@@ -18,6 +19,7 @@ from totalflex_env.linear_types import LinearBlock
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Status = highspy.HighsModelStatus
+SolverName = Literal["highs", "gurobi"]
 
 TIE = 2e-6
 """EUR per kWh for leaving the previous plan, just above what a solver can tell from nothing."""
@@ -37,6 +39,7 @@ class Effort:
     seconds: float = 60.0  # then the best plan found counts; where there is none yet, the first one to be found
     last_seconds: float = 600.0  # then having none is an error
     tolerance: float = 1e-7  # by which a row may be missed
+    solver: SolverName = "highs"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ class Solver:
         """
         begun = time.perf_counter()
         if previous is not None:
-            self._lean(previous)
+            cost = leaning(self._block, previous)
+            self._model.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), cost)
         self._model.setOptionValue("primal_feasibility_tolerance", effort.tolerance)
         self._model.setOptionValue("mip_feasibility_tolerance", 10.0 * effort.tolerance)
         self._run((effort.gap, effort.gap_eur), effort.seconds)
@@ -136,26 +140,10 @@ class Solver:
         missed = np.maximum(self._block.row_lower.numpy() - level, level - self._block.row_upper.numpy())
         return Conflict(np.flatnonzero(missed > AT_BOUND).astype(np.int64), columns)
 
-    def _lean(self, previous: Array) -> None:
-        """Make it cost a little to move a device's energy off a bound that it is at in a previous plan.
-
-        What is not at a bound, the bounds and rows decide: moving it alone is no tie.
-        """
-        block = self._block
-        value, lower, upper = self._within(previous), block.lower.numpy(), block.upper.numpy()
-        side = (value <= lower + AT_BOUND).astype(float) - (value >= upper - AT_BOUND)
-        cost, energies = block.cost.numpy().copy(), np.unique(block.energy.column.numpy())
-        cost[energies] += TIE * side[energies]
-        self._model.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), cost)
-
     def _begin(self, previous: Array) -> None:
         """Search first where whole numbers are as in a previous plan: costs more time than it saves unless urgent."""
         whole = np.flatnonzero(self._block.integer.numpy()).astype(np.int32)
-        self._model.setSolution(len(whole), whole, np.round(self._within(previous)[whole]))
-
-    def _within(self, previous: Array) -> Array:
-        value: Array = np.clip(previous, self._block.lower.numpy(), self._block.upper.numpy())
-        return value
+        self._model.setSolution(len(whole), whole, np.round(within(self._block, previous)[whole]))
 
     def _run(self, gaps: tuple[float, float], seconds: float) -> None:
         share, eur = gaps
@@ -172,6 +160,24 @@ class Solver:
 
     def _found(self) -> bool:
         return bool(self._model.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible)
+
+
+def leaning(block: LinearBlock, previous: Array) -> Array:
+    """Return the cost [V] EUR with which it costs a little to move a device's energy off a bound of a previous plan.
+
+    What is not at a bound, the bounds and rows decide: moving it alone is no tie.
+    """
+    value, lower, upper = within(block, previous), block.lower.numpy(), block.upper.numpy()
+    side = (value <= lower + AT_BOUND).astype(float) - (value >= upper - AT_BOUND)
+    cost, energies = block.cost.numpy().copy(), np.unique(block.energy.column.numpy())
+    cost[energies] += TIE * side[energies]
+    return cost
+
+
+def within(block: LinearBlock, previous: Array) -> Array:
+    """Return a previous plan [V] moved to within the bounds."""
+    value: Array = np.clip(previous, block.lower.numpy(), block.upper.numpy())
+    return value
 
 
 def _highs(block: LinearBlock) -> highspy.Highs:

@@ -97,6 +97,9 @@ class EvaluateConfig(Settings):
     foresight: str = Field("foresight_milp", description="baseline whose score is 1")
     rolling: str = Field("rolling_milp", description="baseline whose causal score is 1")
     processes: PositiveInt = Field(2, description="processes that share the days of the mixed-integer programs")
+    solver: Literal["highs", "gurobi"] = Field(
+        "highs", description="of the mixed-integer programs; gurobi: extra gurobi"
+    )
     out: Path = Field(description="folder of metrics.json, report.html and config.yaml")
 
     @model_validator(mode="after")

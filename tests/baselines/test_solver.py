@@ -9,13 +9,17 @@ import pytest
 import torch
 
 from baselines import planner as planning
-from baselines.planner import Planner
+from baselines.planner import Planner, make_solver
 from baselines.program import Program, Task, assemble
-from baselines.solver import Effort
+from baselines.solver import Effort, SolverName
 from baselines.tangents import tangents
-from totalflex_env import fleet
-from totalflex_env.errors import InfeasibleError, OutOfTimeError
+from totalflex_env import config_files, fleet
+from totalflex_env.config import EnvConfig
+from totalflex_env.engine.build import build, draw
+from totalflex_env.errors import ConfigError, InfeasibleError, MissingExtraError, OutOfTimeError
 from totalflex_env.types import Episode, Params
+
+SOLVERS: tuple[SolverName, ...] = ("highs", "gurobi")
 
 
 def task_of(params: Params, episode: Episode) -> Task:
@@ -34,13 +38,26 @@ def task_of(params: Params, episode: Episode) -> Task:
     )
 
 
+@pytest.fixture(scope="module")
+def evening() -> Task:
+    """A house from 16:00 to 8:00: a program that the licence that comes with Gurobi covers."""
+    world = build(config_files.load(EnvConfig, "house", "env", ["--slots=64", "--scenario.start_hour=16"]))
+    return task_of(world.params, draw(world, [3]))
+
+
+@pytest.fixture(params=SOLVERS)
+def solver(request: pytest.FixtureRequest) -> SolverName:
+    name: SolverName = request.param
+    return name
+
+
 def spoiled(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Let the planner's programs be what `change` makes of them."""
     monkeypatch.setattr(planning, "assemble", lambda task: change(assemble(task)))
 
 
 def test_an_infeasible_program_names_devices_and_constraints(
-    params: Params, episode: Episode, monkeypatch: pytest.MonkeyPatch
+    evening: Task, solver: SolverName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def demand(program: Program) -> Program:
         """The dishwasher must start twice, and every slot holds one start at most."""
@@ -53,14 +70,14 @@ def test_an_infeasible_program_names_devices_and_constraints(
 
     spoiled(monkeypatch, demand)
     with pytest.raises(InfeasibleError) as error:
-        Planner(Effort()).plan(task_of(params, episode))
+        Planner(Effort(solver=solver)).plan(evening)
     text = str(error.value)
     assert "one start of each run of dishwasher 0 in house 0" in text
     assert "ev" not in text and "\n" not in text
 
 
 def test_what_whole_numbers_alone_make_infeasible_is_named_too(
-    params: Params, episode: Episode, monkeypatch: pytest.MonkeyPatch
+    evening: Task, solver: SolverName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def half(program: Program) -> Program:
         names = [name for name, count in program.block.row_names for _ in range(count)]
@@ -71,16 +88,16 @@ def test_what_whole_numbers_alone_make_infeasible_is_named_too(
 
     spoiled(monkeypatch, half)
     with pytest.raises(InfeasibleError, match="one start of each run of dishwasher 0"):
-        Planner(Effort()).plan(task_of(params, episode))
+        Planner(Effort(solver=solver)).plan(evening)
 
 
-def test_without_any_plan_in_the_last_seconds_it_is_an_error(params: Params, episode: Episode) -> None:
+def test_without_any_plan_in_the_last_seconds_it_is_an_error(evening: Task, solver: SolverName) -> None:
     with pytest.raises(OutOfTimeError, match="no plan within 0 s"):
-        Planner(Effort(seconds=0.0, last_seconds=0.0)).plan(task_of(params, episode))
+        Planner(Effort(seconds=0.0, last_seconds=0.0, solver=solver)).plan(evening)
 
 
-def test_out_of_time_the_best_plan_found_is_flagged(params: Params, episode: Episode) -> None:
-    found = Planner(Effort(gap=0.0, gap_eur=0.0, seconds=0.0)).plan(task_of(params, episode)).solution
+def test_out_of_time_the_best_plan_found_is_flagged(evening: Task, solver: SolverName) -> None:
+    found = Planner(Effort(gap=0.0, gap_eur=0.0, seconds=0.0, solver=solver)).plan(evening).solution
     assert not found.complete
     assert 0.0 <= found.gap_eur < float("inf")
 
@@ -99,3 +116,28 @@ def test_of_equally_good_plans_the_one_near_the_previous_is_taken(params: Params
     without = Planner(Effort(gap=0.0, gap_eur=1e-9)).plan(task)
     assert again.solution.objective == pytest.approx(without.solution.objective, abs=1e-3)
     assert not torch.allclose(without.energy_kwh[:, vehicles], first.energy_kwh[:, vehicles], atol=1e-5)
+
+
+def test_gurobi_finds_what_highs_finds(evening: Task) -> None:
+    highs, gurobi = (Planner(Effort(gap=0.0, gap_eur=1e-9, solver=name)) for name in SOLVERS)
+    first = highs.plan(evening)
+    for task, previous in ((evening, None), (evening, first), (replace(evening, limit=0.5 * evening.limit), None)):
+        one, other = (planner.plan(task, previous).solution for planner in (highs, gurobi))
+        assert other.objective == pytest.approx(one.objective, abs=1e-6)
+        assert other.bound <= one.objective + 1e-6
+        assert one.complete
+        assert other.complete
+
+
+def test_a_program_beyond_the_licence_of_gurobi_is_one_line(params: Params, episode: Episode) -> None:
+    block = assemble(task_of(params, episode)).block
+    with pytest.raises(ConfigError) as error:
+        make_solver(block, Effort(solver="gurobi")).solve(Effort(solver="gurobi"))
+    size = f"{len(block.cost)} variables and"
+    assert str(error.value).startswith(f"evaluate: solver = gurobi: expected highs, or a licence for {size}")
+
+
+def test_without_gurobi_one_line_says_what_to_install(evening: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "_gurobi", False)
+    with pytest.raises(MissingExtraError, match="gurobi"):
+        Planner(Effort(solver="gurobi")).plan(evening)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from totalflex_env.evaluation.figures import INK, MUTED, Clock, canvas, colours, legend_above, svg
+from totalflex_env.evaluation.figures import INK, MUTED, Clock, canvas, colours, svg
 from totalflex_env.evaluation.results import CAUSES, KINDS, Array, Program, Results
 
 OUTSIDE = ("base load", "photovoltaics")
@@ -79,10 +79,9 @@ def figure(result: Results, plan: Program, shown: tuple[str, int], clock: Clock)
         (net, plan.net_kw[day], result.net_kw[day], "net consumption less wind (kW)"),
         (loading, plan.loading[day], result.loading[day], "highest loading (% of rating)"),
     ):
-        axes.stairs(planned, edges, color=MUTED, label="planned", linewidth=1.6, baseline=None)
-        axes.stairs(came, edges, color=colour, label="realised", linewidth=1.6, baseline=None)
+        axes.stairs(planned, edges, color=MUTED, linewidth=1.6, baseline=None)
+        axes.stairs(came, edges, color=colour, linewidth=1.6, baseline=None)
         axes.set_title(title)
-        legend_above(axes)
         clock.label(axes, len(planned))
     loading.axhline(1.0, color=INK, linestyle="--", linewidth=1.0)
     loading.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -92,6 +91,7 @@ def figure(result: Results, plan: Program, shown: tuple[str, int], clock: Clock)
     energy.set_title("energy by kind (kWh per day)")
     _pairs(cost, CAUSES, [each.mean(axis=0) for each in (plan.causes_eur, result.causes_eur)], colour)
     cost.set_title("cost by cause (EUR per day)")
+    drawing.legend(*energy.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return svg(drawing)
 
 
@@ -111,4 +111,3 @@ def _pairs(axes: Axes, names: Sequence[str], values: Sequence[Array], colour: st
     axes.axvline(0.0, color=MUTED, linewidth=0.8)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    legend_above(axes)

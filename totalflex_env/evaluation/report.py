@@ -142,9 +142,11 @@ def _telling(comparison: Comparison) -> list[str]:
 def _header(comparison: Comparison) -> str:
     measured = comparison.measured
     days = measured["days"]
+    run = len(days) > 2 and list(days) == list(range(days[0], days[0] + len(days)))
+    seeds = f"{days[0]} to {days[-1]}" if run else ", ".join(map(str, days))
     return (
         f"<header><h1>{escape(comparison.title)}</h1><p>Scenario <b>{escape(measured['scenario'])}</b>, "
-        f"{len(days)} days that no policy was trained on (seeds {', '.join(map(str, days))}).</p></header>"
+        f"{len(days)} days that no policy was trained on (seeds {seeds}).</p></header>"
     )
 
 
