@@ -59,7 +59,7 @@ def why(result: Results, plan: Program) -> str:
     difference = (result.causes_eur - plan.causes_eur).mean(axis=0)
     order = [cause for cause in np.argsort(-np.abs(difference)) if abs(difference[cause]) >= 0.005]
     parts = ", ".join(f"{CAUSES[cause]} {difference[cause]:+.2f}" for cause in order) or "nothing as large as a cent"
-    tangents = plan.planned_cost_eur.mean() - plan.causes_eur.sum(axis=1).mean()
+    tangents = round(float(plan.planned_cost_eur.mean() - plan.causes_eur.sum(axis=1).mean()), 2) + 0.0  # no -0.00
     return (
         f"A day cost {difference.sum():+.2f} EUR against the plan: {parts}. Net consumption was "
         f"{missed_kw(result, plan):.2f} kW off the plan on average. The program put its plan {tangents:+.2f} EUR "
