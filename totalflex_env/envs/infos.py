@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import torch
 from torch import Tensor
 
 from totalflex_env.config import EnvConfig
@@ -78,7 +81,13 @@ def _grid_columns(grid: GridModel, flow: PowerFlow) -> dict[str, Tensor]:
         "vm_pu_max": flow.voltage.amax(dim=1),
         "pf_converged": flow.converged,
     }
-    for kind in sorted({kind for kind, _ in grid.elements}):
-        members = [element for element, (of_kind, _) in enumerate(grid.elements) if of_kind == kind]
+    for kind, members in _kinds(grid.elements):
         columns[f"{kind}_loading_max_pct"] = 100.0 * flow.loading[:, members].amax(dim=1)
     return columns
+
+
+@functools.cache
+def _kinds(elements: tuple[tuple[str, int], ...]) -> tuple[tuple[str, Tensor], ...]:
+    """The kinds of elements, each with the indices of its members."""
+    kinds = sorted({kind for kind, _ in elements})
+    return tuple((kind, torch.tensor([at for at, (of, _) in enumerate(elements) if of == kind])) for kind in kinds)

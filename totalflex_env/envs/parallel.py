@@ -144,8 +144,8 @@ class TotalFlexParallelEnv(ParallelEnv):
         """The actions of all agents as one array [1, agents, controls] per role, zeros for those who are not there."""
         by_role: dict[Role, list[Vector]] = {}
         for name, agent in self._agents.items():
-            still = np.zeros(self._action_spaces[name].shape or (), np.float32)
-            by_role.setdefault(agent.role, []).append(actions[name] if name in self._there else still)
+            acts = actions[name] if name in self._there else np.zeros(self._action_spaces[name].shape or (), np.float32)
+            by_role.setdefault(agent.role, []).append(acts)
         return {role: np.stack(parts)[None] for role, parts in by_role.items()}
 
     def _infos(self, slot: Slot) -> dict[str, Info]:

@@ -43,18 +43,27 @@ class _Place:
     """Where a contiguous tensor lies that a kernel is given."""
 
     def __init__(self, where: tuple[int, int], piece: Piece, start: int, growth: int) -> None:
-        (self.base, offset), self._piece = where, piece
+        (self.base, offset), self._shape = where, piece.shape
+        self._kind = _NUMPY[piece.dtype]
+        self._size = self._kind.itemsize * math.prod(piece.shape)
         self._start, self._growth = offset + start, growth  # bytes in slot 0, bytes per slot
         self._memory: object = None
+        self._bytes: NDArray[np.uint8]
         self._array: NDArray[Any]
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is the same memory in every slot and at every call."""
+        return self.base < _ARGUMENTS and not self._growth
 
     def array(self, memory: Tensor, slot: int) -> NDArray[Any]:
         """Return it as an array on the memory of its base."""
-        if memory is not self._memory or self._growth:
-            begin, kind = self._start + self._growth * slot, _NUMPY[self._piece.dtype]
-            size = kind.itemsize * math.prod(self._piece.shape)
-            inside = memory.numpy().reshape(-1).view(np.uint8)[begin : begin + size]
-            self._array, self._memory = inside.view(kind).reshape(self._piece.shape), memory
+        other = memory is not self._memory
+        if other:
+            self._bytes, self._memory = memory.numpy().reshape(-1).view(np.uint8), memory
+        if other or self._growth:
+            begin = self._start + self._growth * slot
+            self._array = self._bytes[begin : begin + self._size].view(self._kind).reshape(self._shape)
         return self._array
 
 
@@ -64,10 +73,17 @@ class _Call:
 
     after: int
     name: str
-    places: tuple[list[_Place], list[_Place]]  # inputs, outputs
+    arrays: tuple[list[NDArray[Any]], list[NDArray[Any]]]  # inputs, outputs
+    moving: list[tuple[list[NDArray[Any]], int, _Place]]  # of these: where arrays have to be found anew for a slot
     scratch: int
     numbers: Whole
     growth: Whole
+
+    def run(self, memory: Sequence[Tensor], slot: int) -> None:
+        """Run the kernel on the memory of all bases."""
+        for arrays, index, place in self.moving:
+            arrays[index] = place.array(memory[place.base], slot)
+        kernels.run(self.name, *self.arrays, self.scratch, (self.numbers + self.growth * slot).tolist())
 
 
 class Deck:
@@ -86,28 +102,34 @@ class Deck:
         words = [np.concatenate([_words(buffer) for buffer in each.buffers]) for each in recorders]
         self._constants, self._steps = _growing(slots, words)
         self._moving = np.flatnonzero(self._steps)
-        self._memory = [torch.from_numpy(self._constants.copy())]
+        self._memory = [torch.from_numpy(self._constants.copy())]  # of every base
         self._memory += [torch.zeros(sizes[base] // _WORD, dtype=torch.int64) for base in (_SCRATCH, _RESULTS)]
-        self._bases = np.zeros(_ARGUMENTS + sum(buffer.argument is not None for buffer in buffers), np.int64)
-        self._bases[:_ARGUMENTS] = [memory.data_ptr() for memory in self._memory]
+        self._memory += [torch.empty(0)] * recorders[0].arguments
+        self._bases = np.array([memory.data_ptr() for memory in self._memory], np.int64)
         self._calls = [self._call(slots, column) for column in zip(*calls)]
         self._views = [self._view(piece) for piece in results]
 
     def play(self, slot: int, arguments: Sequence[Tensor]) -> list[Tensor]:
         """Return the tensors that the function returns in `slot`, in memory of their own."""
-        memory = [*self._memory, *(tensor.contiguous() for tensor in arguments)]
-        self._bases[_ARGUMENTS:] = [tensor.data_ptr() for tensor in memory[_ARGUMENTS:]]
+        self._take(arguments)
+        memory = self._memory
         memory[_CONSTANTS].numpy()[self._moving] = self._constants[self._moving] + self._steps[self._moving] * slot
         begin = 0
         for call in self._calls:
             play.play(self._table, self._growth, (begin, call.after), slot, self._bases)
-            inputs, outputs = ([place.array(memory[place.base], slot) for place in group] for group in call.places)
-            kernels.run(call.name, inputs, outputs, call.scratch, (call.numbers + call.growth * slot).tolist())
+            call.run(memory, slot)
             begin = call.after
         play.play(self._table, self._growth, (begin, len(self._table)), slot, self._bases)
         results = memory[_RESULTS].clone()
         seen = {dtype: results.view(dtype) for dtype in {view[0] for view in self._views}}
         return [seen[dtype].as_strided(shape, strides, begin) for dtype, shape, strides, begin in self._views]
+
+    def _take(self, arguments: Sequence[Tensor]) -> None:
+        """Find out where the arguments lie; most are the tensors of the slot before, and not looked at again."""
+        for base, tensor in enumerate(arguments, _ARGUMENTS):
+            if tensor is not self._memory[base]:
+                self._memory[base] = tensor.contiguous()  # a copy is another tensor, so that it is made anew each time
+                self._bases[base] = self._memory[base].data_ptr()
 
     def _view(self, piece: Piece) -> tuple[torch.dtype, tuple[int, ...], tuple[int, ...], int]:
         """How a result is seen in the memory of all results: type, shape, strides and first number."""
@@ -132,10 +154,16 @@ class Deck:
         places = [[(piece.start) for piece in (*call.inputs, *call.outputs)] for call in calls]
         start, growth = _growing(slots, [np.array(each, np.int64) for each in places])
         numbers = _growing(slots, [np.array(call.numbers, np.int64) for call in calls])
-        found = []
-        for piece, begin, step in zip((*first.inputs, *first.outputs), start.tolist(), growth.tolist()):
-            found.append(_Place(self._where[piece.buffer], piece, begin, step))
-        return _Call(first.after, first.name, (found[:count], found[count:]), first.scratch, *numbers)
+        inputs: list[NDArray[Any]] = []
+        outputs: list[NDArray[Any]] = []
+        moving = []
+        for index, piece in enumerate((*first.inputs, *first.outputs)):
+            place = _Place(self._where[piece.buffer], piece, int(start[index]), int(growth[index]))
+            arrays = inputs if index < count else outputs
+            if not place.stays:
+                moving.append((arrays, len(arrays), place))
+            arrays.append(place.array(self._memory[place.base], 0) if place.stays else np.empty(0))
+        return _Call(first.after, first.name, (inputs, outputs), moving, first.scratch, *numbers)
 
 
 def _growing(slots: Sequence[int], numbers: Sequence[Whole]) -> tuple[Whole, Whole]:

@@ -86,6 +86,7 @@ class Recorder(TorchDispatchMode):
         self.calls: list[Call] = []
         self.buffers = [Buffer(8, constant=np.zeros(8, np.uint8))]  # what operands are that an instruction lacks
         self.failure: str | None = None
+        self.arguments = len(arguments)
         self._known: dict[int, int] = {0: 0}  # address of memory -> buffer; empty tensors have none
         self._alive: list[Tensor] = []  # so that no memory is used twice
         for place, tensor in enumerate(arguments):

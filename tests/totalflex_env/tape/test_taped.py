@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -110,6 +111,17 @@ def test_what_is_returned_keeps_its_numbers_when_the_tape_is_played_again() -> N
     found = [tape(slot, series(slot)).value for slot in range(8)]
     for slot, value in enumerate(found):
         assert torch.equal(value, series(slot).numbers[:, slot] + 1.0)
+
+
+def test_a_tensor_that_is_not_contiguous_is_read_anew_at_every_call() -> None:
+    tape = taped(lambda s: s.numbers[:, s.slot] + 1.0)
+    given = series(0)
+    turned = Series(0, given.numbers.permute(2, 1, 0), given.wholes, given.places)
+    for slot in range(8):
+        given.numbers.fill_(slot)
+        found = tape(slot, dataclasses.replace(turned, slot=slot)).value
+        assert torch.equal(found, torch.full_like(found, slot + 1.0))
+    assert tape.played
 
 
 @pytest.mark.parametrize(
