@@ -10,8 +10,10 @@ from torch import Tensor
 from totalflex_env.devices.appliance import Appliance, Started, Windows
 from totalflex_env.devices.bidding import View
 from totalflex_env.devices.family import Family
-from totalflex_env.devices.storage import Sessions, Storage, Stored, coming
+from totalflex_env.devices.sessions import Sessions, coming
+from totalflex_env.devices.storage import Storage, Stored
 from totalflex_env.devices.thermal import Climate, Thermal, Warmth
+from totalflex_env.devices.zone import Zone
 from totalflex_env.engine import dispatch, scripted
 from totalflex_env.types import Action, Situation
 from totalflex_env.units import SLOT_HOURS
@@ -47,13 +49,15 @@ def _wanted(family: Family[Any, Any, Any], view: View[Any, Any]) -> Tensor:
         return _heat(view)
     if isinstance(family, Appliance):
         return _appliances(family, view)
+    if isinstance(family, Zone):
+        return family.bid(view).target_kwh  # bands that change with the hour need more than a rule of thumb
     return view.default
 
 
 def _storages(storage: Storage, view: View[Sessions, Stored]) -> Tensor:
     """Vehicles charge if this slot is among the cheapest ones they need; batteries by the rank of the price."""
     session = coming(view.present, view.slot)
-    missing = (session.need_kwh - view.state.stored_kwh).clamp(min=0.0)
+    missing = (session.need_kwh - storage.stored(view.state, view.present, view.slot)).clamp(min=0.0)
     slots_needed = torch.ceil(missing / (storage.charge_kwh * storage.charge_efficiency) - 1e-6)
     ahead = view.spot[:, None, view.slot :]
     stays = torch.arange(view.slot, view.spot.shape[1], device=view.spot.device) < session.departure[..., None]

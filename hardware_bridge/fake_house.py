@@ -31,7 +31,8 @@ from hardware_bridge.messages import (
 from totalflex_env import fleet
 from totalflex_env.devices.appliance import NEVER
 from totalflex_env.devices.family import Family
-from totalflex_env.devices.storage import Storage, coming
+from totalflex_env.devices.sessions import coming
+from totalflex_env.devices.storage import Storage
 from totalflex_env.devices.thermal import Thermal
 from totalflex_env.types import Episode, Params
 

@@ -11,7 +11,8 @@ import torch
 from hardware_bridge.messages import ApplianceReading, StorageReading, Telemetry, ThermalReading
 from totalflex_env import fleet
 from totalflex_env.devices.appliance import NEVER, Appliance, Started, Windows
-from totalflex_env.devices.storage import Sessions, Storage, Stored
+from totalflex_env.devices.sessions import Sessions
+from totalflex_env.devices.storage import Storage, Stored
 from totalflex_env.devices.thermal import Climate, Thermal, Warmth
 from totalflex_env.errors import DataError
 from totalflex_env.types import DeviceState, Params, Scenario

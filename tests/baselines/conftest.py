@@ -14,7 +14,7 @@ from totalflex_env.devices.dishwasher import DishwasherConfig
 from totalflex_env.devices.ev import EvConfig
 from totalflex_env.devices.freezer import FreezerConfig
 from totalflex_env.devices.heat_pump import HeatPumpConfig
-from totalflex_env.devices.storage import Sessions
+from totalflex_env.devices.sessions import Sessions
 from totalflex_env.devices.thermal import Climate
 from totalflex_env.engine.build import build, episode_of
 from totalflex_env.types import Episode, Params, Scenario

@@ -22,7 +22,8 @@ from baselines.timer import Timer
 from totalflex_env import batch, fleet
 from totalflex_env import config as settings
 from totalflex_env.devices.appliance import Windows
-from totalflex_env.devices.storage import Sessions, Storage
+from totalflex_env.devices.sessions import Sessions
+from totalflex_env.devices.storage import Storage
 from totalflex_env.devices.thermal import Climate, Thermal
 from totalflex_env.engine import scripted
 from totalflex_env.engine.build import build, episode_of

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field, PositiveFloat
 
 from totalflex_env.devices.family import Day, DeviceSettings
-from totalflex_env.devices.storage import Sessions, Storage
+from totalflex_env.devices.sessions import Sessions
+from totalflex_env.devices.storage import Storage
 
 
 class BatteryConfig(DeviceSettings):

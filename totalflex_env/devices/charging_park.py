@@ -11,7 +11,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from totalflex_env.devices.family import Day, DeviceSettings
-from totalflex_env.devices.storage import Sessions, Storage
+from totalflex_env.devices.sessions import Sessions
+from totalflex_env.devices.storage import Storage
 from totalflex_env.dice import Array, Dice
 from totalflex_env.errors import ConfigError
 from totalflex_env.units import kwh_from_kw

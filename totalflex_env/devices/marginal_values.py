@@ -36,14 +36,15 @@ class Stores:
     """What slopes depend on, of n stores; R is the number of rows or 1, S the number of slots or 1."""
 
     active: Tensor  # [n] bool, others have no value
-    kept: Tensor  # [n] share of a level that is left after a slot
+    kept: Tensor  # [n] share of a unit that is left after a slot
+    stay: Tensor  # [R, S, n] share of a level that is left after a slot: `kept` unless full and empty move
     drift: Tensor  # [R, S, n] level that comes from outside in a slot
     rise: Tensor  # [R, S, n] level by full power in a slot
-    fall: Tensor  # [n] level lost by giving full power back, 0 for what cannot
+    fall: Tensor  # [R, S, n] level lost by giving full power back, 0 for what cannot
     bought: Tensor  # [R, S, n] units by a kWh drawn
-    sold: Tensor  # [n] kWh given back by a unit
-    began: Tensor  # [B, n] level at the start
-    refill: Tensor  # [B, n] EUR for a unit that is missing in the end
+    sold: Tensor  # [R, S, n] kWh given back by a unit; negative if taking a unit out takes energy, as cooling does
+    began: Tensor  # [B, n] level at the start, by what is empty and full in the end
+    refill: Tensor  # [B, n] EUR for a unit that is missing in the end, negative: minus EUR for one that is too many
 
 
 @dataclass(frozen=True)
@@ -88,25 +89,32 @@ def _slope(values: Any, level: float, wall: float) -> float:
 
 
 @inlined
+def _of(part: Any, row: int, slot: int, n: int) -> float:
+    """A number of an array [rows or 1, slots or 1, n]."""
+    return part[row % part.shape[0], slot % part.shape[1], n]  # type: ignore[no-any-return]
+
+
+@inlined
 def _slopes_of_row(row: int, inputs: Any, table: Any) -> None:
-    spot, active, kept, drift, rise, fall, bought, sold, began, refill = inputs
-    slots, at, count = spot.shape[1], row % len(drift), len(kept)
-    for n in range(count):
+    spot, active, kept, stay, drift, rise, fall, bought, sold, began, refill = inputs
+    slots = spot.shape[1]
+    for n in range(len(kept)):
         if not active[n]:
             continue
         for k in range(LEVELS):
-            table[row, slots, n, k] = refill[row, n] if k / (LEVELS - 1) < began[row, n] - _SLACK else 0.0
+            above = k / (LEVELS - 1) - began[row, n]
+            table[row, slots, n, k] = refill[row, n] if above * refill[row, n] < -_SLACK * abs(refill[row, n]) else 0.0
         for slot in range(slots - 1, -1, -1):
-            later, s = table[row, slot + 1, n], slot % drift.shape[1]
-            buy = spot[row, slot] / bought[row % len(bought), slot % bought.shape[1], n]
-            sell, up = spot[row, slot] * sold[n], rise[row % len(rise), slot % rise.shape[1], n]
+            later, left, comes = table[row, slot + 1, n], _of(stay, row, slot, n), _of(drift, row, slot, n)
+            buy, up = spot[row, slot] / _of(bought, row, slot, n), _of(rise, row, slot, n)
+            sell, down = spot[row, slot] * _of(sold, row, slot, n), _of(fall, row, slot, n)
             for k in range(LEVELS):
-                idle = kept[n] * (k / (LEVELS - 1)) + drift[at, s, n]
+                idle = left * (k / (LEVELS - 1)) + comes
                 value = _slope(later, idle, WALL)
                 if value > buy:
                     value = min(max(buy, _slope(later, idle + up, WALL)), value)
-                elif fall[n] > 0.0 and value < sell:
-                    value = max(min(sell, _slope(later, idle - fall[n], WALL)), value)
+                elif down > 0.0 and value < sell:
+                    value = max(min(sell, _slope(later, idle - down, WALL)), value)
                 table[row, slot, n, k] = kept[n] * value
 
 

@@ -16,19 +16,10 @@ from totalflex_env.batch import concatenate_rows
 from totalflex_env.devices import storage_bid, storage_offer, storage_program
 from totalflex_env.devices.bidding import Bid, View
 from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
+from totalflex_env.devices.sessions import Sessions, coming, known, side_by_side
 from totalflex_env.devices.storage_park import Parks
 from totalflex_env.linear_types import LinearBlock
 from totalflex_env.trade_types import FlexOfferBatch
-
-
-@dataclass(frozen=True)
-class Sessions:
-    """When storages are connected and what they are to hold then, K sessions one after the other."""
-
-    arrival: Tensor  # [B, K, n] int64, first slot of presence
-    departure: Tensor  # [B, K, n] int64, first slot of absence, the arrival itself if nobody comes
-    need_kwh: Tensor  # [B, K, n] stored energy asked for at departure, 0 for batteries
-    stored_kwh: Tensor  # [B, K, n] stored energy at arrival
 
 
 @dataclass(frozen=True)
@@ -70,21 +61,7 @@ class Storage(Family[Sessions, Stored, None]):
     @staticmethod
     def side_by_side(habits: Sequence[Sessions]) -> Sessions:
         """Return the sessions of several kinds of storages as one record, padded to the same number of sessions."""
-        most = max(each.arrival.shape[1] for each in habits)
-
-        def padded(values: Sequence[Tensor], filler: Sequence[Tensor]) -> Tensor:
-            return torch.cat(
-                [torch.cat([v, f.expand(-1, most - v.shape[1], -1)], dim=1) for v, f in zip(values, filler)], dim=-1
-            )
-
-        never = [torch.full_like(each.arrival[:, :1], torch.iinfo(torch.int64).max // 2) for each in habits]
-        nothing = [torch.zeros_like(each.need_kwh[:, :1]) for each in habits]
-        return Sessions(
-            arrival=padded([each.arrival for each in habits], never),
-            departure=padded([each.departure for each in habits], never),
-            need_kwh=padded([each.need_kwh for each in habits], nothing),
-            stored_kwh=padded([each.stored_kwh for each in habits], nothing),
-        )
+        return side_by_side(habits)
 
     def present(self, actual: Sessions, expected: Sessions, slot: int, slots: int) -> Sessions:
         """Return the sessions that have begun as they are, the others as expected; overdue ones come in the next slot.
@@ -92,11 +69,11 @@ class Storage(Family[Sessions, Stored, None]):
         A late vehicle stays as long as it needs. One that has not come before the end of an expected session is not
         expected any more where further sessions follow, and none is expected before the one that is there leaves.
         """
-        return _known(self, actual, expected, slot, slots)
+        return known(actual, expected, (slot, slots), self.charge_kwh * self.charge_efficiency)
 
     def known(self, actual: Sessions, expected: Sessions, weather: Weather, slot: int) -> Sessions:
         """Return the same as `present`: sessions have nothing to do with the weather."""
-        return _known(self, actual, expected, slot, weather.temperature.shape[1])
+        return self.present(actual, expected, slot, weather.temperature.shape[1])
 
     def news(self, present: Sessions, slot: int) -> Tensor | None:
         """Return in which rows [B] bool a vehicle has just arrived."""
@@ -248,13 +225,14 @@ class Storage(Family[Sessions, Stored, None]):
     def needs(self, view: View[Sessions, Stored]) -> storage_bid.Needs:
         """Return what vehicles need in the session they are in, or else in the next one."""
         session = coming(view.present, view.slot)
-        stored = torch.where(session.arrival <= view.slot, view.state.stored_kwh, session.stored_kwh)
+        stored = torch.where(session.arrival < view.slot, view.state.stored_kwh, session.stored_kwh)
         missing = (session.need_kwh - stored).clamp(min=0.0) / self.charge_efficiency
         return storage_bid.Needs(
             arrival=session.arrival,
             departure=session.departure,
             missing_kwh=torch.where((session.departure > view.slot) & self.session, missing, 0.0),
             charge_kwh=self.sure_kwh,
+            unsure_price=torch.where(self.park >= 0, self.unmet_price, -torch.inf),
             session=self.session,
         )
 
@@ -267,34 +245,3 @@ class Storage(Family[Sessions, Stored, None]):
         return storage_program.Rates(
             self.charge_kwh, self.discharge_kwh, self.charge_efficiency, self.discharge_efficiency
         )
-
-
-def coming(habits: Sessions, slot: int) -> Sessions:
-    """Return of all sessions the one that has not ended before `slot`, every tensor [B, n]; else the last."""
-    if habits.arrival.shape[1] == 1:
-        return Sessions(habits.arrival[:, 0], habits.departure[:, 0], habits.need_kwh[:, 0], habits.stored_kwh[:, 0])
-    first = (habits.departure <= slot).sum(dim=1, keepdim=True).clamp(max=habits.arrival.shape[1] - 1)
-    arrival, departure, need, stored = (part.gather(1, first)[:, 0] for part in vars(habits).values())
-    return Sessions(arrival, departure, need, stored)
-
-
-def _known(storage: Storage, actual: Sessions, expected: Sessions, slot: int, slots: int) -> Sessions:
-    charge_kwh = storage.charge_kwh * storage.charge_efficiency
-    there = actual.arrival <= slot
-    arrival = expected.arrival.clamp(min=slot + 1, max=slots)
-    needed = torch.ceil((expected.need_kwh - expected.stored_kwh) / charge_kwh - 1e-6).long()
-    departure = torch.maximum(expected.departure, arrival + needed).clamp(max=slots)
-    if arrival.shape[1] > 1:
-        free = torch.where(there, actual.departure, slot + 1).amax(dim=1, keepdim=True)
-        following = torch.cat([expected.arrival[:, 1:], torch.full_like(arrival[:, :1], slots)], dim=1)
-        over, arrival = expected.departure <= slot + 1, torch.maximum(arrival, free).clamp(max=slots)
-        departure = torch.minimum(departure, torch.maximum(following, free)).clamp(max=slots)
-        departure = torch.where(over, slot, torch.maximum(departure, arrival))
-        arrival = torch.where(over, slot, arrival)
-    need = torch.minimum(expected.need_kwh, expected.stored_kwh + (departure - arrival) * charge_kwh)
-    return Sessions(
-        arrival=torch.where(there, actual.arrival, arrival),
-        departure=torch.where(there, actual.departure, departure),
-        need_kwh=torch.where(there, actual.need_kwh, need),
-        stored_kwh=torch.where(there, actual.stored_kwh, expected.stored_kwh),
-    )

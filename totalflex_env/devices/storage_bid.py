@@ -28,6 +28,7 @@ class Needs:
     departure: Tensor  # [B, n] int64
     missing_kwh: Tensor  # [B, n] at the house, 0 for what is no vehicle
     charge_kwh: Tensor  # [n] most per slot that can be counted on
+    unsure_price: Tensor  # [n] EUR/kWh, least worth of energy that later slots are not sure to bring
     session: Tensor  # [n] bool, is a vehicle
 
     def connected(self, slot: int) -> Tensor:
@@ -70,11 +71,12 @@ def battery_values(vehicle: Tensor, store: Store, spot: Tensor) -> Tensor:
     stores = marginal_values.Stores(
         active=~vehicle,
         kept=torch.ones_like(charged),
+        stay=torch.ones_like(charged)[None, None],
         drift=torch.zeros_like(charged)[None, None],
         rise=(store.rates.charge_kwh * charged / store.capacity_kwh)[None, None],
-        fall=store.rates.discharge_kwh * discharged / store.capacity_kwh,
+        fall=(store.rates.discharge_kwh * discharged / store.capacity_kwh)[None, None],
         bought=charged[None, None],
-        sold=store.rates.discharge_efficiency,
+        sold=store.rates.discharge_efficiency[None, None],
         began=store.stored_kwh / store.capacity_kwh,
         refill=spot.mean(dim=1).clamp(min=0.0)[:, None] / charged,
     )
@@ -100,7 +102,7 @@ def later_prices(needs: Needs, view: View[Any, Any], share: Tensor) -> tuple[Ten
 
     Alone a vehicle that waits charges in the cheapest later slots of its window. Together the vehicles fill
     `share` [B, 1] of the forecast headroom of the grid, from the cheapest slot on. Where slots do not suffice, it is
-    the highest price.
+    the highest price, alone at least `unsure_price`.
     """
     own, together = torch.empty_like(needs.missing_kwh), torch.empty_like(share)
     inputs = [view.spot, view.cheapest, view.headroom_kwh, share, *vars(needs).values()]
@@ -120,20 +122,20 @@ def _later(row: int, cheapest: Any, slot: int, later: Any) -> int:
 
 @inlined
 def _own_price(row: int, n: int, inputs: Any, slot: int, later: Any) -> float:
-    spot, _, _, _, _, departure, missing, charge, _ = inputs
+    spot, _, _, _, _, departure, missing, charge, unsure, _ = inputs
     wanted, last = missing[row, n] / charge[n] - 1e-6, slot
     for rank in range(len(later)):
         at = last = later[rank]
         if slot < at < departure[row, n]:
             wanted -= 1.0
         if wanted <= 0.0:
-            break
-    return spot[row, last]  # type: ignore[no-any-return]
+            return spot[row, last]  # type: ignore[no-any-return]
+    return max(spot[row, last], unsure[n])  # type: ignore[no-any-return]
 
 
 @inlined
 def _price_together(row: int, inputs: Any, slot: int, later: Any) -> float:
-    spot, _, headroom, share, arrival, departure, missing, charge, session = inputs
+    spot, _, headroom, share, arrival, departure, missing, charge, _, session = inputs
     wanted, last = 0.0, slot
     for n in range(len(charge)):
         wanted += missing[row, n]

@@ -254,7 +254,7 @@ class Thermal(Family[Climate, Warmth, Envelope]):
         idle = self.idle_level(self.direction * view.state.temperature, view.present.ambient[:, 0])
         return thermal_bid.bid(idle, self.kelvin_per_kwh * view.present.cop[:, 0], self.level_band(), view)
 
-    def fill(self, state: Warmth) -> Tensor:
+    def fill(self, view: View[Climate, Warmth]) -> Tensor:
         """Return how full each store is [B, n]: 0 at the lower, 1 at the upper end of its comfort band."""
-        share = (state.temperature - self.lower) / (self.upper - self.lower)
+        share = (view.state.temperature - self.lower) / (self.upper - self.lower)
         return torch.where(self.direction > 0.0, share, 1.0 - share)

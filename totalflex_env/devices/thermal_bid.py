@@ -28,10 +28,11 @@ class Store:
 def values(store: Store, spot: Tensor) -> Tensor:
     """Return the marginal value [B, T + 1, n, LEVELS] EUR/K of levels in the band at the prices `spot` [B, T]."""
     empty, full = store.band
-    width, nothing = full - empty, torch.zeros_like(empty)
+    width, nothing = full - empty, torch.zeros_like(empty)[None, None]
     stores = marginal_values.Stores(
         active=width > 0.0,
         kept=store.retention,
+        stay=store.retention[None, None],
         drift=(store.drift - (1.0 - store.retention) * empty) / width,
         rise=store.lift * store.power_kwh / width,
         fall=nothing,

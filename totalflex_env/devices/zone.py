@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from totalflex_env.devices import zone_guard, zone_offer, zone_program
+from totalflex_env.devices import zone_bid, zone_guard, zone_offer, zone_program
+from totalflex_env.devices.bidding import Bid, View
 from totalflex_env.devices.circuit import Circuit, solve
 from totalflex_env.devices.family import Discomfort, Family, Range, Rest, Weather
 from totalflex_env.devices.thermal import COP_LOSS_PER_KELVIN, coefficient_of_performance
@@ -229,9 +230,41 @@ class Zone(Family[Rooms, Warmth, Envelope]):
 
     def holding(self, expected: Rooms) -> Tensor | None:
         """Return the energy [B, T] kWh that keeps zones at their set-points in a steady state."""
-        lost = self.loss_kwh_per_k * (expected.setpoint - self.around(expected))
-        needed = (lost - self.sun_kwh * expected.sun - expected.gain_kwh) / self.effect(expected.outdoors)
+        needed = self.holding_heat(expected) / self.effect(expected.outdoors)
         return torch.minimum(needed.clamp(min=0.0), self.power_kwh).sum(dim=2)
+
+    def holding_heat(self, habits: Rooms) -> Tensor:
+        """Return the heat [B, T, n] kWh that keeps zones at their set-points in a steady state, negative for cold."""
+        lost = self.loss_kwh_per_k * (habits.setpoint - self.around(habits))
+        return lost - self.sun_kwh * habits.sun - habits.gain_kwh
+
+    def value(self, expected: Rooms, spot: Tensor) -> Tensor | None:
+        """Return the marginal value [B, T + 1, n, LEVELS] EUR/K of the zones' slow mode in its band."""
+        missing_kwh_per_k = self.capacity.sum(dim=0) / self.effect(expected.outdoors).mean(dim=1)
+        ends = expected.start.movedim(1, 0), missing_kwh_per_k
+        return zone_bid.values(zone_bid.modes(self.kept), self.course(expected), self.power_kwh, ends, spot)
+
+    def bid(self, view: View[Rooms, Warmth]) -> Bid:
+        """Return bids that buy heat, or cold, until the value of one more kelvin has fallen to its price."""
+        idle = self.idle(view.state, view.present, 0)
+        at_rest = torch.stack([idle.air, idle.mass])
+        return zone_bid.bid(zone_bid.modes(self.kept), self.course(view.present), at_rest, view)
+
+    def course(self, habits: Rooms) -> zone_bid.Course:
+        """Return what happens to the zones in every slot of `habits`."""
+        by_heat = self.by_heat[:, None, None]
+        return zone_bid.Course(
+            lower=habits.lower,
+            width=zone_bid.width(habits.lower, habits.upper),
+            coming=self.drift(habits, self.around(habits), slice(None)),
+            holding=by_heat * self.holding_heat(habits),
+            lift=by_heat * self.effect(habits.outdoors),
+        )
+
+    def fill(self, view: View[Rooms, Warmth]) -> Tensor:
+        """Return how warm the air is [B, n]: 0 at the lower, 1 at the upper end of its comfort band."""
+        low, high = view.present.lower[:, 0], view.present.upper[:, 0]
+        return (view.state.air - low) / zone_bid.width(low, high)
 
 
 def zone_of(circuit: Circuit, house: Tensor, slot_hours: float) -> Zone:

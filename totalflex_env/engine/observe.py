@@ -19,6 +19,7 @@ from totalflex_env.devices.family import Family
 from totalflex_env.devices.storage import Storage
 from totalflex_env.devices.storage_bid import later_prices
 from totalflex_env.devices.thermal import Thermal
+from totalflex_env.devices.zone import Zone
 from totalflex_env.engine import dispatch
 from totalflex_env.engine.almanac import ALMANAC_FEATURES, PRICE_UNIT, energy_scale
 from totalflex_env.types import Observation, Params, Situation
@@ -130,14 +131,25 @@ def _fleets(situation: Situation, views: Views) -> Tensor:
     of_stores, of_heat = [nothing] * 7, [nothing] * 2
     if (stores := _family(situation, Storage, views)) is not None:
         of_stores = _storages(params, stores)
-    if (heat := _family(situation, Thermal, views)) is not None:
-        level, count = heat.family.fill(heat.view.state), heat.only(torch.ones_like(heat.view.lower))
-        owner = params.aggregator[heat.family.house]
+    if (heat := _heat(situation, views)) is not None:
+        level, count, house = heat
+        owner = params.aggregator[house]
         total, number = _sums(torch.stack([level * count, count], dim=1), owner, params.aggregators).unbind(1)
         of_those = torch.where(count > 0.0, level, torch.inf)
         lowest = nothing.scatter_reduce(1, owner.expand_as(level), of_those, "amin", include_self=False)
         of_heat = [total / number.clamp(min=1.0), torch.where(number > 0.0, lowest, 0.0)]
     return torch.stack([*of_stores, *of_heat], dim=2)
+
+
+def _heat(situation: Situation, views: Views) -> tuple[Tensor, Tensor, Tensor] | None:
+    """How full stores of heat and cold are [B, n], 1 where one is there [B, n], and their houses [n]; None without."""
+    families = _family(situation, Thermal, views), _family(situation, Zone, views)
+    found = [heat for heat in families if heat is not None]
+    if not found:
+        return None
+    levels = [heat.family.fill(heat.view) for heat in found]
+    there = [heat.only(torch.ones_like(heat.view.lower)) for heat in found]
+    return torch.cat(levels, dim=1), torch.cat(there, dim=1), torch.cat([heat.family.house for heat in found])
 
 
 def _storages(params: Params, stores: _Seen[Storage]) -> list[Tensor]:
@@ -178,9 +190,9 @@ def _houses(situation: Situation, views: Views) -> Tensor:
         level = view.state.stored_kwh / storage.capacity_kwh * ~storage.session
         parts = [needs.missing_kwh / 10.0, needs.connected(view.slot).to(level), level]
         need, there, battery_level = _sums(torch.stack(parts, dim=1), storage.house, houses).unbind(1)
-    if (heat := _family(situation, Thermal, views)) is not None:
-        level, count = heat.family.fill(heat.view.state), heat.only(torch.ones_like(heat.view.lower))
-        total, number = _sums(torch.stack([level * count, count], dim=1), heat.family.house, houses).unbind(1)
+    if (heat := _heat(situation, views)) is not None:
+        warm, count, house = heat
+        total, number = _sums(torch.stack([warm * count, count], dim=1), house, houses).unbind(1)
         heat_level = total / number.clamp(min=1.0)
     return torch.stack([now.base_kwh, now.pv_kwh, need, there, heat_level, battery_level, *limits], dim=2)
 

@@ -16,7 +16,8 @@ from totalflex_env.devices.ev import EvConfig
 from totalflex_env.devices.family import Range
 from totalflex_env.devices.freezer import FreezerConfig
 from totalflex_env.devices.heat_pump import HeatPumpConfig
-from totalflex_env.devices.storage import Sessions, Storage, Stored
+from totalflex_env.devices.sessions import Sessions
+from totalflex_env.devices.storage import Storage, Stored
 from totalflex_env.devices.thermal import Climate, Thermal
 
 SLOTS, ROWS = 48, 3

@@ -21,7 +21,8 @@ from totalflex_env.devices.dishwasher import DishwasherConfig
 from totalflex_env.devices.ev import EvConfig
 from totalflex_env.devices.freezer import FreezerConfig
 from totalflex_env.devices.heat_pump import HeatPumpConfig
-from totalflex_env.devices.storage import Sessions, Stored
+from totalflex_env.devices.sessions import Sessions
+from totalflex_env.devices.storage import Stored
 from totalflex_env.devices.thermal import Climate, Warmth
 from totalflex_env.engine.build import episode_of
 from totalflex_env.flexoffer.generate import generate

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from totalflex_env import batch, config_files
 from totalflex_env.config import EnvConfig
-from totalflex_env.devices.storage import Sessions
+from totalflex_env.devices.sessions import Sessions
 from totalflex_env.engine.build import build
 from totalflex_env.scenario import street
 from totalflex_env.scenario.forecast import expect_slot, forecast

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from totalflex_env import config_files
 from totalflex_env.config import EnvConfig
 from totalflex_env.devices.appliance import Windows
-from totalflex_env.devices.storage import Sessions
+from totalflex_env.devices.sessions import Sessions
 from totalflex_env.dice import Dice
 from totalflex_env.scenario import habits
 from totalflex_env.scenario.assemble import Outside
