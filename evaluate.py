@@ -41,7 +41,7 @@ from totalflex_env.evaluation.results import CAUSES, Array, Program, Results, co
 from totalflex_env.types import Params, Policy
 from totalflex_env.units import SLOT_HOURS
 
-FORESIGHT, ROLLING = "foresight_milp", "rolling_milp"
+FORESIGHT = "foresight_milp"
 
 
 @dataclass(frozen=True)
@@ -168,11 +168,11 @@ def scenario_hash(env: EnvConfig) -> str:
 
 
 def try_all(config: EvaluateConfig, env: EnvConfig, names: dict[str, str], ledger: Ledger) -> dict[str, Results]:
-    """Return what every policy did; the optimisers come first and day by day, since they take longest.
+    """Return what every policy did; those that plan come first and day by day, since they take longest.
 
     What is finished is kept in the ledger, so that a run that is interrupted can go on.
     """
-    slow = [name for name in names if names[name] in {ROLLING, FORESIGHT}]
+    slow = [name for name in names if names[name] in {FORESIGHT, *catalog.PLANNERS}]
     tasks = [Task(env, name, names[name], (seed,), config.solver) for name in slow for seed in config.days]
     tasks += [Task(env, name, names[name], tuple(config.days), config.solver) for name in names if name not in slow]
     parts: dict[str, list[Results]] = {name: [] for name in names}

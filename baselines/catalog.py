@@ -48,6 +48,8 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "flex_offers_evolved": _flex_offers_evolved,
     ROLLING: _rolling_milp,
 }
+PLANNERS = {"flex_offers", "flex_offers_evolved", ROLLING}
+"""Those that plan a day ahead, again and again, which takes them seconds to minutes a day."""
 
 
 def make(name: str, file: str = "baselines", solver: SolverName = "highs") -> Policy:
